@@ -1,0 +1,20 @@
+// A subcommand of the program: one file launch/<name>.cpp that defines one Command, listed in launch/main.cpp.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tandem {
+
+struct Command {
+    std::string_view name;     ///< "train"
+    std::string_view usage;    ///< what follows the name: "CONFIG [--section.key value ...]"
+    std::string_view summary;  ///< one line for the list of subcommands
+    /// Gets the words after the subcommand; returns the exit code; throws Error.
+    int (*run)(const std::vector<std::string>& arguments);
+};
+
+extern const Command train_command, eval_command, prepare_command, tokenize_command, generate_command, import_command, doctor_command;
+
+}  // namespace tandem
