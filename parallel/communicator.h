@@ -22,18 +22,23 @@ public:
     [[nodiscard]] virtual int size() const = 0;
     [[nodiscard]] virtual std::string_view name() const = 0;  ///< "self", "mpi", ...
 
+    /// The ranks that give the same colour (>= 0), ordered by key and then by rank, as a group of their own.
+    [[nodiscard]] virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+
     // Device tensors. Sums of fp32 and fp64 are formed in rank order: the same bits for the same number of ranks.
-    virtual void all_reduce(Stream&, const Tensor& x) = 0;                              ///< x = sum over ranks of x
-    virtual void reduce_scatter(Stream&, const Tensor& x, const Tensor& shard) = 0;     ///< shard = block rank() of the sum of x; x is clobbered
-    virtual void all_gather(Stream&, const Tensor& shard, const Tensor& x) = 0;         ///< x = shards in rank order; shard may be its own block of x
-    virtual void all_to_all(Stream&, const Tensor& x, const Tensor& y) = 0;             ///< block r of y = block rank() of rank r's x
+    virtual void all_reduce(Stream&, const Tensor& x) = 0;  ///< x = sum over ranks of x
+    virtual void reduce_scatter(Stream&, const Tensor& x,
+                                const Tensor& shard) = 0;  ///< shard = block rank() of the sum of x; x is clobbered
+    virtual void all_gather(Stream&, const Tensor& shard,
+                            const Tensor& x) = 0;                            ///< x = shards in rank order; shard may be its own block of x
+    virtual void all_to_all(Stream&, const Tensor& x, const Tensor& y) = 0;  ///< block r of y = block rank() of rank r's x
     virtual void broadcast(Stream&, const Tensor& x, int root) = 0;
     virtual void send(Stream&, const Tensor& x, int peer, int tag) = 0;
     virtual void recv(Stream&, const Tensor& x, int peer, int tag) = 0;
 
     // Host values: control, not data.
     virtual void barrier() = 0;
-    virtual void sum(std::span<double> values) = 0;         ///< in rank order
+    virtual void sum(std::span<double> values) = 0;  ///< in rank order
     virtual void sum(std::span<std::int64_t> values) = 0;
     virtual void max(std::span<double> values) = 0;
     virtual void max(std::span<std::int64_t> values) = 0;

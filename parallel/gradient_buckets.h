@@ -13,9 +13,9 @@ namespace tandem {
 
 /// The part of a bucket whose optimizer state lives on this rank: flat, one accumulation type.
 struct OwnedShard {
-    std::string name;   ///< for the ledger and for messages: "bucket 3"
-    Tensor gradient;    ///< reduced over the data-parallel group, sums over trained tokens
-    Tensor master;      ///< the trained weights in the accumulation type
+    std::string name;  ///< for the ledger and for messages: "bucket 3"
+    Tensor gradient;   ///< reduced over the data-parallel group, sums over trained tokens
+    Tensor master;     ///< the trained weights in the accumulation type
     /// Pieces of parameters in this shard, in order: parameter index, first element of the (row-major, local) parameter, count,
     /// and where they start in the shard. Padding belongs to no piece and stays zero.
     struct Piece {
@@ -30,8 +30,10 @@ class GradientBuckets {
 public:
     static constexpr std::int64_t kAlignment = 256;  ///< elements: 8-bit optimizer blocks must not straddle shards
 
-    /// Lays out the trained parameters of `table` by their `bucket`, allocates gradients (MemoryKind::Gradients) and masters
-    /// (MemoryKind::Master) and sets each trained parameter's `gradient` view.
+    /// Lays out the trained parameters of `table` by their `bucket`, each starting on a multiple of kAlignment, allocates
+    /// gradients (MemoryKind::Gradients) and masters (MemoryKind::Master) and sets each trained parameter's `gradient` view.
+    /// Bucket numbers are the parameters' own: one that no trained parameter names is empty and every verb skips it. Contents
+    /// are undefined until zero() and capture_masters().
     GradientBuckets(ParamTable& table, Communicator& data, DeviceMemory& memory, DType accumulation);
 
     [[nodiscard]] std::size_t size() const { return buckets_.size(); }

@@ -17,11 +17,11 @@ struct Box {
 };
 
 struct Parameter {
-    std::string name;    ///< canonical Hugging Face (or PEFT) name
-    Shape global;        ///< logical shape
-    Box box;             ///< what this rank holds of it
-    Tensor weight;       ///< compute copy, [box.shape], in the model's dtype
-    Tensor gradient;     ///< sum over trained tokens, [box.shape], accumulation type; set by GradientBuckets for trained ones
+    std::string name;  ///< canonical Hugging Face (or PEFT) name
+    Shape global;      ///< logical shape
+    Box box;           ///< what this rank holds of it
+    Tensor weight;     ///< compute copy, [box.shape], in the model's dtype
+    Tensor gradient;   ///< sum over trained tokens, [box.shape], accumulation type; set by GradientBuckets for trained ones
     bool trainable = false;
     bool counts_in_norm = true;  ///< false on ranks that hold a replica which another rank counts
     int bucket = 0;              ///< parameters of one bucket are reduced together: layer order

@@ -10,7 +10,7 @@ namespace tandem::ops {
 /// gate, up, y [n, f] of one type, row-strided allowed; y may be gate or up. Computed in the accumulation type.
 void glu(Context&, Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y);
 
-/// dgate may be gate and dup may be up (in place).
+/// dgate may be gate or dy, and dup may be up (in place): every element is read before it is written.
 void glu_backward(Context&, Activation activation, const Tensor& dy, const Tensor& gate, const Tensor& up, const Tensor& dgate,
                   const Tensor& dup);
 

@@ -1,0 +1,69 @@
+// How inner loops reach the vector units of whatever processor runs them.
+//
+// The program is compiled for the baseline of its architecture. A function marked TANDEM_CLONES is compiled several times
+// and the loader picks the copy for the processor at hand; it must be a plain function (a template, a lambda and the body
+// of an OpenMP region do not carry the attribute), so parallel loops stay outside and call it for a tile or a row piece.
+// Everything below is inlined into such copies and is written without branches, so that loops over it vectorise.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+// The levels are those of the x86-64 psABI: `arch=haswell` would ask for that very processor and never match an AMD one.
+// Sanitizers run their own code before the loader's choice is made.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define TANDEM_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define TANDEM_CLONES
+#endif
+#define TANDEM_INLINE inline __attribute__((always_inline))
+
+namespace tandem::cpu {
+
+TANDEM_INLINE float widen(std::uint16_t bf16) { return std::bit_cast<float>(static_cast<std::uint32_t>(bf16) << 16U); }
+
+/// Round to nearest even; NaN stays NaN.
+TANDEM_INLINE std::uint16_t narrow(float value) {
+    const auto u = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t rounded = (u + 0x7fffU + ((u >> 16U) & 1U)) >> 16U;
+    const std::uint32_t nan = (u >> 16U) | 0x40U;
+    return static_cast<std::uint16_t>((u & 0x7fffffffU) > 0x7f800000U ? nan : rounded);
+}
+
+TANDEM_INLINE float round_to_bf16(float value) { return widen(narrow(value)); }
+
+/// e^x to 2 ulp for x in [-87.3, 88.3]; 0 below, infinity above, NaN for NaN. Reduction by multiples of log 2 and the
+/// polynomial of Cephes' expf.
+TANDEM_INLINE float exp_fast(float x) {
+    const float bounded = x > 88.8F ? 88.8F : x;
+    const float shifted = bounded * 1.44269504F + 12582912.0F;  // 1.5 * 2^23: the integer part lands in the low mantissa bits
+    const float n = shifted - 12582912.0F;
+    const float r = (bounded - n * 0.693359375F) + n * 2.12194440e-4F;
+    float p = 1.9875691500e-4F;
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * (r * r) + r + 1.0F;
+    const std::uint32_t exponent = (std::bit_cast<std::uint32_t>(shifted) - 0x4B400000U + 127U) << 23U;
+    const float result = p * std::bit_cast<float>(exponent);
+    return x < -87.3F ? 0.0F : result;
+}
+
+TANDEM_INLINE float logistic_fast(float x) { return 1.0F / (1.0F + exp_fast(-x)); }
+
+/// tanh to about 3 ulp: Cephes' odd polynomial near zero, where 1 - 2 / (1 + e^2x) would lose digits.
+TANDEM_INLINE float tanh_fast(float x) {
+    const float z = x * x;
+    float p = -5.70498872745e-3F;
+    p = p * z + 2.06390887954e-2F;
+    p = p * z - 5.37397155531e-2F;
+    p = p * z + 1.33314422036e-1F;
+    p = p * z - 3.33332819422e-1F;
+    const float near = p * z * x + x;
+    const float far = 1.0F - 2.0F / (1.0F + exp_fast(2.0F * x));
+    return z < 0.390625F ? near : far;
+}
+
+}  // namespace tandem::cpu

@@ -1,0 +1,30 @@
+#include "kernels/ops/matmul.h"
+
+#include "kernels/ops/check.h"
+
+namespace tandem::ops {
+
+void matmul(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) {
+    const Check check("matmul");
+    check.dims("a", a.x, 2);
+    check.dims("b", b.x, 2);
+    check.dims("c", c, 2);
+    check.floating("a", a.x);
+    check.type("b", b.x, a.x.dtype());
+    check.that(a.columns() == b.rows(), "a is {}{} and b is {}{}: the inner extents {} and {} differ", a.x.str(),
+               a.transpose == Transpose::Yes ? " transposed" : "", b.x.str(), b.transpose == Transpose::Yes ? " transposed" : "",
+               a.columns(), b.rows());
+    check.shape("c", c, Shape{a.rows(), b.columns()});
+    check.that(c.dtype() == a.x.dtype() || c.dtype() == accumulation_type(a.x.dtype()), "c is {}, but {} or {} is needed", c.str(),
+               name(a.x.dtype()), name(accumulation_type(a.x.dtype())));
+    check.apart("a", a.x, "c", c);
+    check.apart("b", b.x, "c", c);
+    if (c.elements() == 0) return;
+    if (a.columns() == 0) {  // an empty sum
+        if (write == Write::Overwrite) ctx.backend.zero(ctx, c);
+        return;
+    }
+    ctx.backend.matmul(ctx, a, b, c, alpha, write);
+}
+
+}  // namespace tandem::ops

@@ -1,0 +1,53 @@
+// tandem eval: loss, perplexity and token count of data.validation.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "launch/command.h"
+#include "launch/options.h"
+#include "parallel/mesh.h"
+#include "parallel/runtime.h"
+#include "src/io/json.h"
+#include "src/train/evaluate.h"
+#include "src/train/model_setup.h"
+#include "src/train/run_log.h"
+
+namespace tandem {
+namespace {
+
+int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
+    std::string file;
+    std::vector<Override> overrides;
+    bool json = false;
+    CommandLine line(eval_command, runtime);
+    line.argument("CONFIG", file, "the run's configuration, an INI file").configuration(overrides);
+    line.flag("json", json, "print one JSON object");
+    if (!line.parse(arguments)) return 0;
+    const RunConfig config = load_run_config(file, overrides, Purpose::Eval);
+    const RankLayout layout = resolve_layout(config, runtime.size(), Purpose::Eval);
+    Mesh mesh(runtime.world(), {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)});
+
+    Device device = make_device(config, runtime.threads_per_rank());
+    const TextTools tools = load_text_tools(config);
+    LoadedModel model = load_model(config, device, Trained::Nothing, config.data.max_seq_length);
+    const auto data = open_validation_data(config, tools, model.transformer->config().vocabulary, runtime.threads_per_rank(),
+                                           config.training.micro_batch_size * layout.data, runtime.world());
+    if (!data) fail(Failure::Configuration, "data.validation is missing: there is nothing to evaluate");
+    const EvaluationResult result = evaluate(*model.transformer, *data, config.training.micro_batch_size, mesh.data());
+    if (json) {
+        Json object = {{"tokens", result.tokens}, {"trained_tokens", result.trained_tokens}};
+        put_number(object, "eval_loss", result.loss);
+        put_number(object, "eval_perplexity", result.perplexity());
+        print_once(runtime, dump_json(object) + "\n");
+    } else {
+        print_once(runtime, fmt::format("loss {:.6f}, perplexity {:.4f} over {} trained of {} tokens\n", result.loss, result.perplexity(),
+                                        result.trained_tokens, result.tokens));
+    }
+    return std::isfinite(result.loss) ? 0 : static_cast<int>(Failure::Diverged);
+}
+
+}  // namespace
+
+const Command eval_command = {"eval", "CONFIG [--section.key value ...]", "loss, perplexity and token count of data.validation", eval};
+
+}  // namespace tandem

@@ -1,0 +1,116 @@
+// tandem generate: text from a prompt, with or without an adapter.
+#include "src/model/generate.h"
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "launch/command.h"
+#include "launch/options.h"
+#include "parallel/runtime.h"
+#include "src/io/json.h"
+#include "src/tokenizer/chat_template.h"
+#include "src/train/model_setup.h"
+
+namespace tandem {
+namespace {
+
+struct Request {
+    std::string model;
+    std::optional<std::string> adapter, prompt, chat;
+    GenerateSettings settings;
+    std::int64_t max_new_tokens = 256;
+    RunConfig config;
+};
+
+/// A JSON list of messages, or plain text as one turn of the user.
+Json chat_messages(const std::string& text) {
+    const Json parsed = Json::parse(text, nullptr, false);
+    if (parsed.is_array()) return parsed;
+    return Json::array({{{"role", "user"}, {"content", text}}});
+}
+
+std::vector<std::int32_t> prompt_ids(const Request& request, const Tokenizer& tokenizer) {
+    if (!request.chat) return tokenizer.encode(*request.prompt, AddSpecial::Yes);
+    const auto chat = ChatTemplate::load(request.model, std::nullopt);
+    if (!chat)
+        fail(Failure::Input, "{}: the model has no chat template (tokenizer_config.json, chat_template.jinja); use --prompt",
+             request.model);
+    return tokenizer.encode(chat->render(chat_messages(*request.chat), true), AddSpecial::No);
+}
+
+/// Prints whole characters as they come: a token may end inside one.
+class TextStream {
+public:
+    TextStream(const Runtime& runtime, const Tokenizer& tokenizer) : runtime_(runtime), tokenizer_(tokenizer) {}
+    void push(std::int32_t id) {
+        ids_.push_back(id);
+        const std::string text = tokenizer_.decode(ids_, SkipSpecial::Yes);
+        if (text.ends_with("\xEF\xBF\xBD")) return;  // U+FFFD: the rest of the character is still to come
+        emit(text);
+    }
+    void finish() {
+        emit(tokenizer_.decode(ids_, SkipSpecial::Yes));
+        print_once(runtime_, "\n");
+    }
+
+private:
+    void emit(const std::string& text) {
+        if (text.size() <= printed_) return;
+        print_once(runtime_, std::string_view(text).substr(printed_));
+        printed_ = text.size();
+    }
+    const Runtime& runtime_;
+    const Tokenizer& tokenizer_;
+    std::vector<std::int32_t> ids_;
+    std::size_t printed_ = 0;
+};
+
+void run(Runtime& runtime, Request& request) {
+    request.config.model.path = request.model;
+    request.config.lora.adapter = request.adapter;
+    request.config.method.type = request.adapter ? Method::Lora : Method::Full;
+    if (!std::filesystem::is_directory(request.model))
+        fail(Failure::Configuration, "--model {}: there is no such directory", request.model);
+    const Tokenizer tokenizer = Tokenizer::load(request.model);
+    const auto ids = prompt_ids(request, tokenizer);
+    if (ids.empty()) fail(Failure::Configuration, "the prompt is empty");
+    const std::int64_t length = static_cast<std::int64_t>(ids.size()) + request.max_new_tokens;
+    Device device = make_device(request.config, runtime.threads_per_rank());
+    LoadedModel model = load_model(request.config, device, Trained::Nothing, length);
+    request.settings.max_new_tokens = request.max_new_tokens;
+    request.settings.stop = tokenizer.end_ids();
+    TextStream stream(runtime, tokenizer);
+    generate(*model.transformer, ids, request.settings, [&](std::int32_t id) {
+        stream.push(id);
+        return true;
+    });
+    stream.finish();
+}
+
+int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
+    Request request;
+    GenerateSettings& s = request.settings;
+    CommandLine line(generate_command, runtime);
+    line.option("model", request.model, "Hugging Face model directory").required();
+    line.option("adapter", request.adapter, "PEFT adapter directory");
+    line.option("prompt", request.prompt, "text to continue");
+    line.option("chat", request.chat, "one user turn, or a JSON list of messages, put into the model's chat template");
+    line.option("max-new-tokens", request.max_new_tokens, 1, "tokens to generate at most");
+    line.option("temperature", s.temperature, 0, 1e6, "0 = greedy");
+    line.option("top-p", s.top_p, 0, 1, "nucleus sampling: the likeliest tokens of at least this probability together");
+    line.option("seed", s.seed, "of the draws");
+    line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
+    if (!line.parse(arguments)) return 0;
+    if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");
+    if (runtime.rank() == 0) run(runtime, request);  // one rank is enough: the others of a job wait for it
+    runtime.world().barrier();
+    return 0;
+}
+
+}  // namespace
+
+const Command generate_command = {"generate", "--model DIR [--adapter DIR] --prompt TEXT | --chat TEXT", "text from a prompt",
+                                  generate_text};
+
+}  // namespace tandem

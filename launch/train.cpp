@@ -1,0 +1,49 @@
+// tandem train: from a configuration to an adapter or a model.
+#include <cstdio>
+
+#include "launch/command.h"
+#include "launch/options.h"
+#include "parallel/runtime.h"
+#include "src/io/json.h"
+#include "src/train/trainer.h"
+
+namespace tandem {
+namespace {
+
+/// The first failing rank leaves its cause where launch/tandem and schedulers find it.
+void write_failure(const RunConfig& config, const Runtime& runtime, const Error& error) {
+    try {
+        if (!std::filesystem::is_directory(config.output.dir)) return;
+        write_json_file(std::filesystem::path(config.output.dir) / "failure.json", Json{{"code", static_cast<int>(error.failure())},
+                                                                                        {"message", error.what()},
+                                                                                        {"rank", runtime.rank()},
+                                                                                        {"host", runtime.hostname()}});
+    } catch (const Error&) {
+        // The directory itself may be what is broken; the message on the terminal remains.
+    }
+}
+
+int train(Runtime& runtime, const std::vector<std::string>& arguments) {
+    std::string file;
+    std::vector<Override> overrides;
+    CommandLine line(train_command, runtime);
+    line.argument("CONFIG", file, "the run's configuration, an INI file").configuration(overrides);
+    if (!line.parse(arguments)) return 0;
+    const RunConfig config = load_run_config(file, overrides, Purpose::Train);
+    std::error_code ignored;
+    if (runtime.rank() == 0) std::filesystem::remove(std::filesystem::path(config.output.dir) / "failure.json", ignored);
+    try {
+        Trainer trainer(config, {runtime.world(), runtime.threads_per_rank(), runtime.rank() == 0 ? stdout : nullptr, runtime.hostname()});
+        return trainer.run();
+    } catch (const Error& error) {
+        if (error.failure() != Failure::Configuration) write_failure(config, runtime, error);
+        throw;
+    }
+}
+
+}  // namespace
+
+const Command train_command = {"train", "CONFIG [--section.key value ...]", "trains; goes on from the newest checkpoint in output.dir",
+                               train};
+
+}  // namespace tandem

@@ -1,0 +1,242 @@
+#include "parallel/mpi_communicator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <exception>
+
+#include "parallel/mpi_check.h"
+#include "parallel/ordered_sum.h"
+
+namespace tandem {
+namespace {
+
+/// Below this many bytes latency decides, and gathering everything everywhere is the fewest messages.
+constexpr std::size_t kSmall = 32768;
+constexpr int kExchangeTag = 0;
+
+int as_int(std::size_t bytes) { return static_cast<int>(bytes); }
+
+std::byte* bytes_of(const Tensor& x) { return static_cast<std::byte*>(x.raw()); }
+
+bool overlap(const Tensor& a, const Tensor& b) { return bytes_of(a) < bytes_of(b) + b.bytes() && bytes_of(b) < bytes_of(a) + a.bytes(); }
+
+}  // namespace
+
+MpiCommunicator::MpiCommunicator(MPI_Comm comm, MpiLimits limits) : limits_(limits) {
+    require(limits.reduction_chunk >= 64 && limits.message >= 1, "MPI limits of {} and {} bytes are too small", limits.reduction_chunk,
+            limits.message);
+    mpi_check(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
+    mpi_check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    mpi_check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
+    mpi_check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
+}
+
+MpiCommunicator::~MpiCommunicator() {
+    int finalized = 0;
+    // Freeing is collective: a rank that unwinds alone must reach its error message, not wait for the others here.
+    if (std::uncaught_exceptions() > 0 || MPI_Finalized(&finalized) != MPI_SUCCESS || finalized) return;
+    MPI_Comm_free(&comm_);
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {
+    require(color >= 0, "split: colour {} is negative", color);
+    MPI_Comm part = MPI_COMM_NULL;
+    mpi_check(MPI_Comm_split(comm_, color, key, &part), "MPI_Comm_split");
+    auto group = std::make_unique<MpiCommunicator>(part, limits_);
+    mpi_check(MPI_Comm_free(&part), "MPI_Comm_free");
+    return group;
+}
+
+void MpiCommunicator::check(const char* verb, const Tensor& x) const {
+    require(x.contiguous() && (x || x.elements() == 0), "{}: {} is {}", verb, x.str(), x ? "not contiguous" : "absent");
+}
+
+void MpiCommunicator::check_peer(const char* verb, int peer) const {
+    require(peer >= 0 && peer < size_, "{}: there is no rank {} in a group of {}", verb, peer, size_);
+}
+
+std::byte* MpiCommunicator::scratch(std::size_t bytes) {
+    if (scratch_.size() < bytes) scratch_.resize(bytes);
+    return scratch_.data();
+}
+
+void MpiCommunicator::received(const MPI_Status& status, std::size_t expected, int from) const {
+    int count = 0;
+    mpi_check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
+    require(static_cast<std::size_t>(count) == expected,
+            "rank {} sent {} bytes where rank {} expects {}: the ranks disagree about a tensor's shape or type", from, count, rank_,
+            expected);
+}
+
+void MpiCommunicator::exchange(const std::byte* out, std::size_t out_bytes, int to, std::byte* in, std::size_t in_bytes, int from) {
+    const std::size_t limit = limits_.message;
+    for (std::size_t sent = 0, got = 0; sent < out_bytes || got < in_bytes;) {
+        const std::size_t s = std::min(limit, out_bytes - sent);
+        const std::size_t r = std::min(limit, in_bytes - got);
+        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+        MPI_Status statuses[2];
+        if (r > 0) mpi_check(MPI_Irecv(in + got, as_int(r), MPI_BYTE, from, kExchangeTag, comm_, &requests[0]), "MPI_Irecv");
+        if (s > 0) mpi_check(MPI_Isend(out + sent, as_int(s), MPI_BYTE, to, kExchangeTag, comm_, &requests[1]), "MPI_Isend");
+        const int code = MPI_Waitall(2, requests, statuses);
+        if (code == MPI_ERR_IN_STATUS) {
+            mpi_check(statuses[0].MPI_ERROR, "MPI_Irecv");
+            mpi_check(statuses[1].MPI_ERROR, "MPI_Isend");
+        }
+        mpi_check(code, "MPI_Waitall");
+        if (r > 0) received(statuses[0], r, from);
+        sent += s;
+        got += r;
+    }
+}
+
+void MpiCommunicator::reduce_block(DType dtype, std::span<std::byte* const> blocks, std::span<const std::size_t> counts, std::byte* out) {
+    const std::size_t width = size_of(dtype);
+    const auto me = static_cast<std::size_t>(rank_);
+    const std::size_t mine = counts[me] * width;
+    std::byte* buffer = scratch(mine * static_cast<std::size_t>(size_));
+    std::vector<const std::byte*> parts(static_cast<std::size_t>(size_));
+    parts[me] = blocks[me];
+    for (int step = 1; step < size_; ++step) {
+        const auto to = static_cast<std::size_t>(after(step));
+        const auto from = static_cast<std::size_t>(before(step));
+        parts[from] = buffer + from * mine;
+        exchange(blocks[to], counts[to] * width, after(step), buffer + from * mine, mine, before(step));
+    }
+    ordered_sum(dtype, parts, out, counts[me]);
+}
+
+void MpiCommunicator::reduce_small(DType dtype, std::byte* x, std::size_t count) {
+    const std::size_t bytes = count * size_of(dtype);
+    std::byte* all = scratch(bytes * static_cast<std::size_t>(size_));
+    mpi_check(MPI_Allgather(x, as_int(bytes), MPI_BYTE, all, as_int(bytes), MPI_BYTE, comm_), "MPI_Allgather");
+    std::vector<const std::byte*> parts;
+    for (int r = 0; r < size_; ++r) parts.push_back(all + static_cast<std::size_t>(r) * bytes);
+    ordered_sum(dtype, parts, x, count);
+}
+
+void MpiCommunicator::reduce_chunk(DType dtype, std::byte* x, std::size_t count) {
+    const auto ranks = static_cast<std::size_t>(size_);
+    const std::size_t width = size_of(dtype);
+    std::vector<std::byte*> blocks;
+    std::vector<std::size_t> counts;
+    for (std::size_t r = 0, first = 0; r < ranks; ++r) {
+        counts.push_back(count / ranks + (r < count % ranks ? 1 : 0));
+        blocks.push_back(x + first * width);
+        first += counts[r];
+    }
+    const auto me = static_cast<std::size_t>(rank_);
+    reduce_block(dtype, blocks, counts, blocks[me]);
+    for (int step = 1; step < size_; ++step) {
+        const auto from = static_cast<std::size_t>(before(step));
+        exchange(blocks[me], counts[me] * width, after(step), blocks[from], counts[from] * width, before(step));
+    }
+}
+
+void MpiCommunicator::reduce(DType dtype, std::byte* x, std::size_t count) {
+    const std::size_t width = size_of(dtype);
+    const auto ranks = static_cast<std::size_t>(size_);
+    const std::size_t small = std::min(kSmall, limits_.message) / ranks;
+    if (count * width <= small) {
+        if (count > 0) reduce_small(dtype, x, count);
+        return;
+    }
+    const std::size_t chunk = std::max(limits_.reduction_chunk / width, ranks);
+    for (std::size_t first = 0; first < count; first += chunk) reduce_chunk(dtype, x + first * width, std::min(chunk, count - first));
+}
+
+void MpiCommunicator::all_reduce(Stream& stream, const Tensor& x) {
+    check("all_reduce", x);
+    require(x.dtype() != DType::U8, "all_reduce: {} values are not summed", tandem::name(x.dtype()));
+    stream.synchronize();
+    reduce(x.dtype(), bytes_of(x), static_cast<std::size_t>(x.elements()));
+}
+
+void MpiCommunicator::reduce_scatter(Stream& stream, const Tensor& x, const Tensor& shard) {
+    check("reduce_scatter", x);
+    check("reduce_scatter", shard);
+    require(x.dtype() == shard.dtype() && x.elements() == shard.elements() * size_,
+            "reduce_scatter over {} ranks: {} does not have {} blocks like {}", size_, x.str(), size_, shard.str());
+    stream.synchronize();
+    const std::size_t width = size_of(x.dtype());
+    const auto ranks = static_cast<std::size_t>(size_);
+    const auto block = static_cast<std::size_t>(shard.elements());
+    const std::size_t chunk = std::max<std::size_t>(limits_.reduction_chunk / width / ranks, 1);
+    std::vector<std::byte*> blocks(ranks);
+    for (std::size_t first = 0; first < block; first += chunk) {
+        const std::size_t n = std::min(chunk, block - first);
+        for (std::size_t r = 0; r < ranks; ++r) blocks[r] = bytes_of(x) + (r * block + first) * width;
+        const std::vector<std::size_t> counts(ranks, n);
+        reduce_block(x.dtype(), blocks, counts, bytes_of(shard) + first * width);
+    }
+}
+
+void MpiCommunicator::all_gather(Stream& stream, const Tensor& shard, const Tensor& x) {
+    check("all_gather", shard);
+    check("all_gather", x);
+    require(x.dtype() == shard.dtype() && x.elements() == shard.elements() * size_,
+            "all_gather over {} ranks: {} does not have {} blocks like {}", size_, x.str(), size_, shard.str());
+    stream.synchronize();
+    const std::size_t block = shard.bytes();
+    std::byte* own = bytes_of(x) + static_cast<std::size_t>(rank_) * block;
+    require(bytes_of(shard) == own || !overlap(shard, x), "all_gather: the shard lies in {} but is not block {} of it", x.str(), rank_);
+    if (bytes_of(shard) != own && block > 0) std::memcpy(own, shard.raw(), block);
+    for (int step = 1; step < size_; ++step) {
+        const int from = before(step);
+        exchange(own, block, after(step), bytes_of(x) + static_cast<std::size_t>(from) * block, block, from);
+    }
+}
+
+void MpiCommunicator::all_to_all(Stream& stream, const Tensor& x, const Tensor& y) {
+    check("all_to_all", x);
+    check("all_to_all", y);
+    require(x.dtype() == y.dtype() && x.elements() == y.elements() && x.elements() % size_ == 0,
+            "all_to_all over {} ranks: {} and {} must be equal in type and size and have {} blocks", size_, x.str(), y.str(), size_);
+    require(!overlap(x, y), "all_to_all: {} and {} overlap", x.str(), y.str());
+    stream.synchronize();
+    const std::size_t block = x.bytes() / static_cast<std::size_t>(size_);
+    for (int step = 0; step < size_; ++step) {
+        std::byte* out = bytes_of(x) + static_cast<std::size_t>(after(step)) * block;
+        std::byte* in = bytes_of(y) + static_cast<std::size_t>(before(step)) * block;
+        if (step > 0) exchange(out, block, after(step), in, block, before(step));
+        else if (block > 0) std::memcpy(in, out, block);
+    }
+}
+
+void MpiCommunicator::broadcast_bytes(std::byte* data, std::size_t bytes, int root) {
+    check_peer("broadcast", root);
+    for (std::size_t first = 0; first < bytes; first += limits_.message) {
+        const std::size_t n = std::min(limits_.message, bytes - first);
+        mpi_check(MPI_Bcast(data + first, as_int(n), MPI_BYTE, root, comm_), "MPI_Bcast");
+    }
+}
+
+void MpiCommunicator::broadcast(Stream& stream, const Tensor& x, int root) {
+    check("broadcast", x);
+    stream.synchronize();
+    broadcast_bytes(bytes_of(x), x.bytes(), root);
+}
+
+void MpiCommunicator::send(Stream& stream, const Tensor& x, int peer, int tag) {
+    check("send", x);
+    check_peer("send", peer);
+    stream.synchronize();
+    for (std::size_t first = 0; first < x.bytes(); first += limits_.message) {
+        const std::size_t n = std::min(limits_.message, x.bytes() - first);
+        mpi_check(MPI_Send(bytes_of(x) + first, as_int(n), MPI_BYTE, peer, tag, comm_), "MPI_Send");
+    }
+}
+
+void MpiCommunicator::recv(Stream& stream, const Tensor& x, int peer, int tag) {
+    check("recv", x);
+    check_peer("recv", peer);
+    stream.synchronize();
+    for (std::size_t first = 0; first < x.bytes(); first += limits_.message) {
+        const std::size_t n = std::min(limits_.message, x.bytes() - first);
+        MPI_Status status;
+        mpi_check(MPI_Recv(bytes_of(x) + first, as_int(n), MPI_BYTE, peer, tag, comm_, &status), "MPI_Recv");
+        received(status, n, peer);
+    }
+}
+
+}  // namespace tandem

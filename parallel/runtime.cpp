@@ -1,0 +1,169 @@
+#include "parallel/runtime.h"
+
+#include <mpi.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include "parallel/mpi_check.h"
+#include "parallel/mpi_communicator.h"
+#include "parallel/processors.h"
+
+namespace tandem {
+
+std::optional<std::string> environment(const char* variable) {
+    const char* value = std::getenv(variable);
+    return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+namespace {
+
+constexpr std::size_t kMessageBytes = 4096;
+
+/// An Outcome as it travels.
+struct Record {
+    int code;
+    char message[kMessageBytes - sizeof(int)];
+};
+
+int slurm_tasks() { return std::atoi(environment("SLURM_STEP_NUM_TASKS").value_or("1").c_str()); }
+
+[[noreturn]] void slurm_singletons() {
+    fail(Failure::Configuration,
+         "srun started {} tasks, but MPI cannot connect them: each would train alone. Use `srun --mpi=pmix ...` "
+         "(`srun --mpi=list` shows what this Slurm offers) or `mpirun` inside the allocation",
+         slurm_tasks());
+}
+
+/// MPI_Init of several libraries prints and ends the process when the launcher's protocol is not theirs.
+bool initialising = false;
+void explain_exit() {
+    if (initialising && slurm_tasks() > 1) {
+        std::fputs("tandem: error: MPI could not start under srun: use `srun --mpi=pmix ...`, or `mpirun` inside the allocation\n", stderr);
+    }
+}
+
+bool under_launcher() {
+    for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_FD"}) {
+        if (environment(variable)) return true;
+    }
+    if (slurm_tasks() > 1) slurm_singletons();
+    return false;
+}
+
+std::string host() {
+    char text[256] = {};
+    if (gethostname(text, sizeof(text) - 1) != 0) fail(Failure::Run, "gethostname failed: {}", std::strerror(errno));
+    return text;
+}
+
+}  // namespace
+
+struct Runtime::Mpi {
+    MPI_Comm outcomes = MPI_COMM_NULL;  ///< for exchange_outcomes alone: a rank that failed may not disturb other messages
+    int thread_level = MPI_THREAD_SINGLE;
+    bool usable = true;  ///< false once an exchange timed out: finalising would wait for ranks that do not come
+
+    Mpi() {
+        int initialized = 0;
+        mpi_check(MPI_Initialized(&initialized), "MPI_Initialized");
+        require(!initialized, "a second Runtime in one process");
+        std::atexit(explain_exit);
+        initialising = true;
+        mpi_check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &thread_level), "MPI_Init_thread");
+        initialising = false;
+        require(thread_level >= MPI_THREAD_FUNNELED, "this MPI library does not allow threads beside the one that calls it (level {})",
+                thread_level);
+        mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &outcomes), "MPI_Comm_dup");
+        mpi_check(MPI_Comm_set_errhandler(outcomes, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    }
+    ~Mpi() {
+        if (!usable || std::uncaught_exceptions() > 0) return;
+        MPI_Comm_free(&outcomes);
+        MPI_Finalize();
+    }
+    Mpi(const Mpi&) = delete;
+    Mpi& operator=(const Mpi&) = delete;
+};
+
+Runtime::Runtime() : hostname_(host()), launched_(under_launcher()) {
+    if (launched_) {
+        mpi_ = std::make_unique<Mpi>();
+        world_ = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD);
+        if (size() == 1 && slurm_tasks() > 1 && !environment("OMPI_COMM_WORLD_SIZE")) slurm_singletons();
+    } else {
+        world_ = make_self_communicator();
+    }
+    measure_share();
+}
+
+Runtime::~Runtime() { world_.reset(); }
+
+void Runtime::measure_share() {
+    std::unique_ptr<Communicator> local = make_self_communicator();
+    if (mpi_) {
+        MPI_Comm comm = MPI_COMM_NULL;
+        mpi_check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &comm), "MPI_Comm_split_type");
+        local = std::make_unique<MpiCommunicator>(comm);
+        mpi_check(MPI_Comm_free(&comm), "MPI_Comm_free");
+    }
+    local_rank_ = local->rank();
+    local_size_ = local->size();
+    std::vector<std::vector<int>> cpus;
+    for (const auto& text : local->gather(format_cpus(affinity()))) cpus.push_back(parse_cpus(text));
+    threads_ = share_of_cpus(cpus, static_cast<std::size_t>(local_rank_), cpu_quota());
+    const int wished = std::atoi(environment("OMP_NUM_THREADS").value_or("0").c_str());
+    if (wished > 0) threads_ = wished;
+}
+
+std::string Runtime::mpi_description() const {
+    if (!mpi_) return "not started (no launcher)";
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+    int length = 0;
+    mpi_check(MPI_Get_library_version(text, &length), "MPI_Get_library_version");
+    std::string version(text, static_cast<std::size_t>(length));
+    version = version.substr(0, version.find_first_of(",\n"));
+    const int level = mpi_->thread_level;
+    const char* name = level >= MPI_THREAD_MULTIPLE ? "multiple" : level >= MPI_THREAD_SERIALIZED ? "serialized" : "funneled";
+    return fmt::format("{}, thread level {}", version, name);
+}
+
+void Runtime::abort(int code) {
+    std::fflush(nullptr);
+    if (mpi_ && size() > 1) MPI_Abort(MPI_COMM_WORLD, code);
+    _exit(code);
+}
+
+std::optional<std::vector<Outcome>> Runtime::exchange_outcomes(const Outcome& mine, std::optional<double> seconds) {
+    if (!mpi_) return std::vector<Outcome>{mine};
+    const auto ranks = static_cast<std::size_t>(size());
+    // Allocated apart from the stack: where the exchange times out, MPI may still write into them.
+    auto* records = new Record[ranks + 1]();
+    Record& own = records[ranks];
+    own.code = mine.code;
+    mine.message.copy(own.message, sizeof(own.message) - 1);
+    MPI_Request request = MPI_REQUEST_NULL;
+    mpi_check(MPI_Iallgather(&own, sizeof(Record), MPI_BYTE, records, sizeof(Record), MPI_BYTE, mpi_->outcomes, &request),
+              "MPI_Iallgather");
+    const auto start = std::chrono::steady_clock::now();
+    for (int done = 0;;) {
+        mpi_check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+        if (done) break;
+        if (seconds && std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > *seconds) {
+            mpi_->usable = false;
+            return std::nullopt;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    std::vector<Outcome> outcomes;
+    for (std::size_t r = 0; r < ranks; ++r) outcomes.push_back({records[r].code, records[r].message});
+    delete[] records;
+    return outcomes;
+}
+
+}  // namespace tandem

@@ -1,0 +1,14 @@
+// Element conversion on the host, where files and memory differ in type.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/base/dtype.h"
+
+namespace tandem {
+
+/// n elements of floating-point `from` at `in` to `to` at `out`, rounded to nearest even once per narrowing to 16 bits (fp64
+/// goes through fp32, as torch does). Equal types of any kind are copied. `in` need not be aligned. No overlap.
+void convert_elements(DType from, const void* in, DType to, void* out, std::size_t n);
+
+}  // namespace tandem

@@ -1,0 +1,66 @@
+// Writing of safetensors files, laid out as the safetensors library lays them out: header first, tensors by falling
+// element size and then by name, header padded with spaces to 8 bytes.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/base/tensor.h"
+#include "src/io/files.h"
+
+namespace tandem {
+
+struct TensorSpec {
+    std::string name;
+    DType dtype = DType::F32;
+    Shape shape;
+    [[nodiscard]] std::uint64_t bytes() const { return static_cast<std::uint64_t>(shape.elements()) * size_of(dtype); }
+};
+
+using SafetensorsMetadata = std::map<std::string, std::string>;
+
+/// One file. All tensors are declared first; their bytes come in any order; the file appears at commit().
+class SafetensorsWriter {
+public:
+    SafetensorsWriter(std::filesystem::path file, std::vector<TensorSpec> tensors,
+                      const SafetensorsMetadata& metadata = {{"format", "pt"}});
+
+    /// Bytes of a declared tensor from `byte_offset` on. Every byte is written once; commit() checks the count.
+    void write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset = 0);
+    void commit();
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }  ///< of the finished file
+
+private:
+    struct Slot {
+        std::uint64_t offset, bytes, written;
+    };
+    std::filesystem::path path_;
+    AtomicFile file_;
+    std::map<std::string, Slot> slots_;
+    std::uint64_t bytes_ = 0;
+};
+
+/// A model directory's weights: `model.safetensors`, or, where they exceed `max_shard_bytes` of tensor data,
+/// `model-00001-of-0000N.safetensors` and `model.safetensors.index.json`, tensors in the order given.
+class SafetensorsModelWriter {
+public:
+    SafetensorsModelWriter(const std::filesystem::path& directory, const std::vector<TensorSpec>& tensors,
+                           std::uint64_t max_shard_bytes = 5'000'000'000, const SafetensorsMetadata& metadata = {{"format", "pt"}});
+    void write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset = 0);
+    void commit();
+    [[nodiscard]] std::uint64_t bytes() const;
+    [[nodiscard]] std::size_t shards() const { return shards_.size(); }
+
+private:
+    std::filesystem::path directory_;
+    std::vector<std::unique_ptr<SafetensorsWriter>> shards_;
+    std::vector<std::string> names_;
+    std::map<std::string, std::size_t> shard_of_;
+    std::uint64_t tensor_bytes_ = 0, elements_ = 0;
+};
+
+}  // namespace tandem

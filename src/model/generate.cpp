@@ -1,0 +1,64 @@
+#include "src/model/generate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/base/philox.h"
+
+namespace tandem {
+namespace {
+
+/// Tokens a prompt is read by at a time: bounds the activations of a long one.
+constexpr std::size_t kPromptChunk = 512;
+
+}  // namespace
+
+std::int32_t pick_token(std::span<const float> logits, const GenerateSettings& s, std::uint64_t position) {
+    const bool finite = std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); });
+    if (!finite) fail(Failure::Diverged, "the model's logits are not finite");
+    const auto best = std::max_element(logits.begin(), logits.end());
+    if (s.temperature <= 0) return static_cast<std::int32_t>(best - logits.begin());
+    std::vector<double> weight(logits.size());
+    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = std::exp((static_cast<double>(logits[i]) - static_cast<double>(*best)) / s.temperature);
+    const double all = std::accumulate(weight.begin(), weight.end(), 0.0);
+    std::vector<std::int32_t> order(weight.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return weight[static_cast<std::size_t>(a)] > weight[static_cast<std::size_t>(b)]; });
+    std::size_t kept = 0;
+    double mass = 0;
+    while (kept < order.size() && (kept == 0 || mass < s.top_p * all)) mass += weight[static_cast<std::size_t>(order[kept++])];
+    double draw = static_cast<double>(philox(s.seed, 0, position)[0]) * 0x1p-32 * mass;
+    for (std::size_t i = 0; i < kept; ++i) {
+        draw -= weight[static_cast<std::size_t>(order[i])];
+        if (draw < 0) return order[i];
+    }
+    return order[kept - 1];
+}
+
+std::vector<std::int32_t> generate(Transformer& model, std::span<const std::int32_t> prompt, const GenerateSettings& settings,
+                                   const std::function<bool(std::int32_t)>& on_token) {
+    require(!prompt.empty(), "an empty prompt has no next token");
+    ArenaScope scope(model.memory()[MemoryKind::Activations]);
+    const auto capacity = static_cast<std::int64_t>(prompt.size()) + settings.max_new_tokens;
+    auto cache = model.make_cache(capacity);
+    std::int64_t length = 0;
+    std::vector<float> logits;
+    for (std::size_t first = 0; first < prompt.size(); first += kPromptChunk) {
+        const auto chunk = prompt.subspan(first, std::min(kPromptChunk, prompt.size() - first));
+        logits = model.decode(chunk, cache, length);
+        length += static_cast<std::int64_t>(chunk.size());
+    }
+    std::vector<std::int32_t> out;
+    while (static_cast<std::int64_t>(out.size()) < settings.max_new_tokens) {
+        const std::int32_t next = pick_token(logits, settings, out.size());
+        if (std::find(settings.stop.begin(), settings.stop.end(), next) != settings.stop.end()) break;
+        out.push_back(next);
+        if (on_token && !on_token(next)) break;
+        if (static_cast<std::int64_t>(out.size()) == settings.max_new_tokens) break;
+        logits = model.decode(std::span(&out.back(), 1), cache, length++);
+    }
+    return out;
+}
+
+}  // namespace tandem

@@ -1,0 +1,34 @@
+// Final norm, vocabulary projection and cross-entropy, fused over chunks of trained positions:
+//   h = norm(x);  z = h_trained W^T;  loss = sum_i (logsumexp z_i - z_i,label);  dh = dz W
+// Only trained positions are projected, and never more than a chunk of logits exists. The gradient is formed in the same
+// pass: losses are sums, so its scale is known beforehand (see ops/cross_entropy.h).
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/base/context.h"
+#include "parallel/param_table.h"
+#include "src/model/model_config.h"
+
+namespace tandem {
+
+struct Head {
+    const Parameter* norm = nullptr;    ///< [hidden]
+    const Parameter* weight = nullptr;  ///< [vocabulary, hidden]; the embedding's where the head is tied
+
+    /// Chunk of logits: at most this many bytes of fp32 (at least one row).
+    static constexpr std::int64_t kChunkBytes = std::int64_t{32} << 20;
+
+    /// Adds the loss of `trained` positions (int32 [m], distinct, of x [n, hidden]) with `targets` (int32 [m]) to loss_sum (fp64 [1]).
+    /// With dx [n, hidden], overwrites it with d loss / d x and adds to the gradients of what is trained here.
+    void loss(Context&, const ModelConfig&, const Tensor& x, const Tensor& trained, const Tensor& targets, const Tensor& loss_sum,
+              const Tensor& dx) const;
+
+    /// logits [n, vocabulary] in the accumulation type.
+    void logits(Context&, const ModelConfig&, const Tensor& x, const Tensor& logits) const;
+
+private:
+    void chunk(Context&, const Tensor& h, const Tensor& targets, const Tensor& loss_sum, const Tensor& dh) const;
+};
+
+}  // namespace tandem

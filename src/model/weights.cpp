@@ -1,0 +1,113 @@
+#include "src/model/weights.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/base/backend.h"
+#include "kernels/base/philox.h"
+#include "src/io/convert.h"
+#include "src/io/safetensors.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::int64_t kStagingBytes = std::int64_t{8} << 20;
+
+/// Index of the first non-finite element, or -1.
+std::int64_t first_non_finite(DType dtype, const std::byte* data, std::int64_t n) {
+    return dispatch_float(dtype, [&](auto tag) -> std::int64_t {
+        using T = typename decltype(tag)::type;
+        const auto* x = reinterpret_cast<const T*>(data);
+        for (std::int64_t i = 0; i < n; ++i) {
+            if constexpr (std::is_same_v<T, double>) {
+                if (!std::isfinite(x[i])) return i;
+            } else {
+                if (!std::isfinite(static_cast<float>(x[i]))) return i;
+            }
+        }
+        return -1;
+    });
+}
+
+double normal_element(std::uint64_t name_key, std::uint64_t seed, std::uint64_t index) {
+    const auto words = philox(name_key, seed, index / 2);
+    return index % 2 == 0 ? standard_normal(words[0], words[1]) : standard_normal(words[2], words[3]);
+}
+
+void fill(Context& ctx, const Parameter& p, const WeightSource& source) {
+    const std::int64_t row_bytes = p.weight.row_elements() * static_cast<std::int64_t>(size_of(p.weight.dtype()));
+    const std::int64_t rows = std::clamp<std::int64_t>(kStagingBytes / std::max<std::int64_t>(row_bytes, 1), 1, p.weight.extent(0));
+    std::vector<std::byte> staging(static_cast<std::size_t>(rows * row_bytes));
+    for (std::int64_t first = 0; first < p.weight.extent(0); first += rows) {
+        const std::int64_t last = std::min(p.weight.extent(0), first + rows);
+        source.read(p, first, last, p.weight.dtype(), staging.data());
+        ctx.backend.copy_from_host(ctx.stream, staging.data(), p.weight.rows(first, last));
+        ctx.stream.synchronize();
+    }
+}
+
+}  // namespace
+
+bool is_adapter_tensor(const std::string& name) { return name.starts_with("base_model.model."); }
+
+struct FileSource::Files {
+    SafetensorsModel model;
+};
+
+FileSource::FileSource(const std::filesystem::path& directory) : files_(std::make_unique<Files>(Files{SafetensorsModel(directory)})) {}
+FileSource::~FileSource() = default;
+
+void FileSource::check(const ParamTable& table, bool adapter) const {
+    for (const Parameter& p : table) {
+        if (is_adapter_tensor(p.name) != adapter) continue;
+        const auto& entry = files_->model.at(p.name);
+        if (entry.shape == p.global) continue;
+        fail(Failure::Input, "{}: tensor '{}' is {}, the configuration beside it expects {}", files_->model.file_of(p.name).string(), p.name,
+             entry.shape.str(), p.global.str());
+    }
+}
+
+void FileSource::read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const {
+    files_->model.read_rows(p.name, first, last, dtype, out);
+    const std::int64_t row = p.global.elements() / p.global[0];
+    const std::int64_t bad = first_non_finite(dtype, out, (last - first) * row);
+    if (bad < 0) return;
+    fail(Failure::Input, "{}: tensor '{}' has a non-finite element at index {} as {}: the file is damaged, or its values exceed that type",
+         files_->model.file_of(p.name).string(), p.name, first * row + bad, name(dtype));
+}
+
+std::vector<std::string> FileSource::unused(const ParamTable& table) const {
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : files_->model.tensors()) {
+        const bool known = std::any_of(table.begin(), table.end(), [&, &n = name](const Parameter& p) { return p.name == n; });
+        if (!known) names.push_back(name);
+    }
+    return names;
+}
+
+RandomSource::RandomSource(const ModelConfig& model, std::uint64_t seed)
+    : range_(model.initializer_range), norm_(1.0 - model.norm.weight_offset), seed_(seed) {}
+
+double RandomSource::value(const Parameter& p, std::uint64_t name_key, std::uint64_t index) const {
+    if (p.name.ends_with("norm.weight")) return norm_;
+    if (p.name.ends_with(".bias") || p.name.ends_with(".lora_B.weight")) return 0.0;
+    if (p.name.ends_with(".lora_A.weight")) {
+        const double bound = 1.0 / std::sqrt(static_cast<double>(p.global[1]));
+        return bound * (2.0 * static_cast<double>(philox(name_key, seed_, index)[0]) * 0x1p-32 - 1.0);
+    }
+    return range_ * normal_element(name_key, seed_, index);
+}
+
+void RandomSource::read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const {
+    const std::int64_t row = p.global.elements() / p.global[0];
+    const auto key = hash_name(p.name);
+    std::vector<double> wide(static_cast<std::size_t>((last - first) * row));
+    for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = value(p, key, static_cast<std::uint64_t>(first * row) + i);
+    convert_elements(DType::F64, wide.data(), dtype, out, wide.size());
+}
+
+void fill_weights(Context& ctx, ParamTable& table, const WeightSource& base, const WeightSource& adapter) {
+    for (const Parameter& p : table) fill(ctx, p, is_adapter_tensor(p.name) ? adapter : base);
+}
+
+}  // namespace tandem

@@ -1,0 +1,60 @@
+// Where a model's values come from: safetensors files read by ranges, or a random function of seed, name and index.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/base/context.h"
+#include "parallel/param_table.h"
+#include "src/model/model_config.h"
+
+namespace tandem {
+
+/// Gives the values of parameters, some rows at a time, in any floating-point type.
+class WeightSource {
+public:
+    virtual ~WeightSource() = default;
+    /// Rows [first, last) of the logical tensor, row-major, to `out`.
+    virtual void read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const = 0;
+};
+
+/// Safetensors files of a model or adapter directory. Each parameter that is asked for must be there with its shape (Input
+/// otherwise, naming file and tensor); a non-finite value is an Input error.
+class FileSource final : public WeightSource {
+public:
+    explicit FileSource(const std::filesystem::path& directory);
+    ~FileSource() override;
+    void read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const override;
+    /// Names of the files' tensors that `table` has no place for.
+    [[nodiscard]] std::vector<std::string> unused(const ParamTable& table) const;
+    /// Checks, before anything is read, that every parameter of `table` this source is for (adapter factors or base) is there.
+    void check(const ParamTable& table, bool adapter) const;
+
+private:
+    struct Files;
+    std::unique_ptr<Files> files_;
+};
+
+/// Base parameters: normal(0, initializer_range), norms 1, biases 0. LoRA factors as PEFT: A uniform in +-1/sqrt(in)
+/// (Kaiming with a = sqrt(5)), B zero. Every element is a function of (seed, name, index).
+class RandomSource final : public WeightSource {
+public:
+    RandomSource(const ModelConfig& model, std::uint64_t seed);
+    void read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const override;
+
+private:
+    [[nodiscard]] double value(const Parameter& p, std::uint64_t name_key, std::uint64_t index) const;
+    double range_, norm_;
+    std::uint64_t seed_;
+};
+
+/// Fills the compute copies, LoRA factors from `adapter`, the rest from `base`, through bounded staging.
+void fill_weights(Context&, ParamTable& table, const WeightSource& base, const WeightSource& adapter);
+
+/// Whether `name` is a LoRA factor's name.
+[[nodiscard]] bool is_adapter_tensor(const std::string& name);
+
+}  // namespace tandem

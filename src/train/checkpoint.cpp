@@ -1,0 +1,173 @@
+#include "src/train/checkpoint.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "src/io/files.h"
+#include "src/io/hash.h"
+#include "src/io/hdf5_file.h"
+
+namespace tandem {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::int64_t kVersion = 1;
+constexpr const char* kFormat = "tandem checkpoint";
+
+/// N of "step-N.h5".
+std::optional<std::int64_t> step_of(const fs::path& file) {
+    const std::string text = file.filename().string();
+    if (!text.starts_with("step-") || !text.ends_with(".h5")) return std::nullopt;
+    std::int64_t step = 0;
+    const char *first = text.data() + 5, *last = text.data() + text.size() - 3;
+    const auto [end, error] = std::from_chars(first, last, step);
+    if (error != std::errc() || end != last || step < 0) return std::nullopt;
+    return step;
+}
+
+Shape origin(const Shape& shape) {
+    const std::vector<std::int64_t> zeros(static_cast<std::size_t>(shape.dims()), 0);
+    return Shape(std::span<const std::int64_t>(zeros));
+}
+
+std::string path_of(StatePart part, const std::string& parameter) { return std::string(name(part)) + "/" + parameter; }
+
+std::vector<std::byte> read_verified(const Hdf5File& file, const std::string& dataset) {
+    const Hdf5Dataset info = file.dataset(dataset);
+    std::vector<std::byte> values(info.bytes());
+    file.read(dataset, info.dtype, origin(info.shape), info.shape, values.data());
+    const auto found = static_cast<std::int64_t>(hash64(values));
+    if (found != file.integer_attribute(dataset, "xxh3")) {
+        fail(Failure::Input, "{}: tensor '{}' is damaged: its checksum does not match", file.path().string(), dataset);
+    }
+    return values;
+}
+
+Hdf5File open_checkpoint(const fs::path& path) {
+    Hdf5File file = Hdf5File::open(path);
+    if (!file.has_attribute("", "format") || file.string_attribute("", "format") != kFormat) {
+        fail(Failure::Input, "{}: not a checkpoint of tandem", path.string());
+    }
+    const auto version = file.integer_attribute("", "version");
+    if (version != kVersion) fail(Failure::Input, "{}: checkpoint version {}, this tandem reads version {}", path.string(), version, kVersion);
+    return file;
+}
+
+void hash_samples(Hasher& hasher, const fs::path& path) {
+    constexpr std::uint64_t kEvery = std::uint64_t{16} << 20, kSample = std::uint64_t{64} << 10;
+    const RandomAccessFile file(path);
+    hasher.update(fmt::format("{} {};", path.filename().string(), file.size()));
+    std::vector<std::byte> sample;
+    for (std::uint64_t offset = 0; offset < file.size(); offset += kEvery) {
+        sample.resize(std::min(kSample, file.size() - offset));
+        file.read(offset, sample);
+        hasher.update(sample);
+    }
+}
+
+}  // namespace
+
+CheckpointStore::CheckpointStore(fs::path directory, std::int64_t keep) : directory_(std::move(directory)), keep_(keep) {}
+
+std::vector<fs::path> CheckpointStore::files() const {
+    std::map<std::int64_t, fs::path, std::greater<>> found;
+    if (fs::is_directory(directory_)) {
+        for (const auto& entry : fs::directory_iterator(directory_)) {
+            if (const auto step = step_of(entry.path())) found[*step] = entry.path();
+        }
+    }
+    std::vector<fs::path> list;
+    for (const auto& [step, path] : found) list.push_back(path);
+    return list;
+}
+
+void CheckpointStore::save(Context& ctx, const TrainState& state, const CheckpointHeader& header) {
+    fs::create_directories(directory_);
+    const fs::path target = directory_ / fmt::format("step-{}.h5", header.step);
+    Hdf5File file = Hdf5File::create(target);
+    file.set_attribute("", "format", std::string(kFormat));
+    file.set_attribute("", "version", kVersion);
+    file.set_attribute("", "step", header.step);
+    file.set_attribute("", "seed", static_cast<std::int64_t>(header.seed));
+    file.set_attribute("", "skipped", header.skipped);
+    file.set_attribute("", "base", header.base);
+    file.set_attribute("", "data", header.data);
+    for (const std::size_t i : state.trained()) {
+        const Parameter& p = state.parameter(i);
+        for (const StatePart part : state.parts()) {
+            const auto values = state.read(ctx, i, part);
+            const std::string dataset = path_of(part, p.name);
+            file.create_dataset(dataset, state.dtype(), p.global);
+            file.write(dataset, state.dtype(), origin(p.global), p.global, values.data());
+            file.set_attribute(dataset, "xxh3", static_cast<std::int64_t>(hash64(values)));
+        }
+    }
+    file.commit();
+    const auto all = files();
+    for (std::size_t i = static_cast<std::size_t>(keep_); i < all.size(); ++i) fs::remove(all[i]);
+}
+
+std::optional<fs::path> CheckpointStore::newest(std::vector<std::string>& notes) const {
+    const auto all = files();
+    for (const auto& path : all) {
+        try {
+            verify_checkpoint(path);
+            return path;
+        } catch (const Error& error) {
+            notes.push_back(fmt::format("{}; falling back to the one before", error.what()));
+        }
+    }
+    if (all.empty()) return std::nullopt;
+    fail(Failure::Input, "{}: every checkpoint is damaged ({}); remove the directory or set checkpoint.resume = none to start afresh",
+         directory_.string(), notes.front().substr(0, notes.front().find(';')));
+}
+
+void verify_checkpoint(const fs::path& path) {
+    const Hdf5File file = open_checkpoint(path);
+    if (!file.contains(name(StatePart::Master))) fail(Failure::Input, "{}: the group 'master' is missing", path.string());
+    for (const StatePart part : {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment}) {
+        if (!file.contains(name(part))) continue;
+        for (const auto& parameter : file.children(name(part))) (void)read_verified(file, path_of(part, parameter));
+    }
+}
+
+CheckpointHeader load_checkpoint(Context& ctx, TrainState& state, const fs::path& path, const std::string& base) {
+    const Hdf5File file = open_checkpoint(path);
+    CheckpointHeader header{file.integer_attribute("", "step"), static_cast<std::uint64_t>(file.integer_attribute("", "seed")),
+                            file.integer_attribute("", "skipped"), file.string_attribute("", "base"), file.string_attribute("", "data")};
+    if (header.base != base) fail(Failure::Input, "{}: belongs to another base model than the one of model.path; set checkpoint.resume = none or another output.dir", path.string());
+    for (const std::size_t i : state.trained()) {
+        const Parameter& p = state.parameter(i);
+        for (const StatePart part : state.parts()) {
+            const std::string dataset = path_of(part, p.name);
+            if (!file.contains(dataset)) fail(Failure::Input, "{}: tensor '{}' is missing: the checkpoint is of a run that trained something else", path.string(), dataset);
+            const Hdf5Dataset info = file.dataset(dataset);
+            if (info.shape != p.global || info.dtype != state.dtype()) {
+                fail(Failure::Input, "{}: tensor '{}' is {} {}, this run has {} {}", path.string(), dataset, name(info.dtype), info.shape.str(),
+                     name(state.dtype()), p.global.str());
+            }
+            state.write(ctx, i, part, read_verified(file, dataset));
+        }
+    }
+    const auto stored = file.children(name(StatePart::Master)).size();
+    if (stored != state.trained().size()) {
+        fail(Failure::Input, "{}: holds {} trained tensors, this run trains {}", path.string(), stored, state.trained().size());
+    }
+    state.publish(ctx);
+    return header;
+}
+
+std::string fingerprint_model(const fs::path& directory) {
+    Hasher hasher;
+    hasher.update(read_file(directory / "config.json"));
+    std::vector<fs::path> weights;
+    for (const auto& entry : fs::directory_iterator(directory)) {
+        if (entry.path().extension() == ".safetensors") weights.push_back(entry.path());
+    }
+    std::sort(weights.begin(), weights.end());
+    for (const auto& path : weights) hash_samples(hasher, path);
+    return hasher.digest().str();
+}
+
+}  // namespace tandem

@@ -1,0 +1,25 @@
+// manifest.json: everything one needs to know to understand a run later.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "parallel/mesh.h"
+#include "src/config/run_config.h"
+#include "src/io/json.h"
+
+namespace tandem {
+
+struct ManifestFacts {
+    std::vector<std::string> hosts;  ///< of every rank
+    MeshIndex layout;
+    std::string backend;             ///< Backend::description()
+    std::string base, data;          ///< fingerprint of the base model, key of the prepared data
+    std::int64_t parameters = 0, trained_parameters = 0, total_steps = 0;
+    std::int64_t resumed_at = 0;     ///< step of the checkpoint, 0 = from the start
+};
+
+Json make_manifest(const RunConfig& config, const ManifestFacts& facts);
+
+}  // namespace tandem

@@ -1,0 +1,93 @@
+#include "src/train/model_setup.h"
+
+#include <filesystem>
+
+namespace tandem {
+namespace {
+
+void check_model_path(const std::string& path) {
+    if (path.ends_with(".gguf")) {
+        fail(Failure::Configuration, "model.path = {}: this version of tandem trains Hugging Face directories; convert it first: tandem import {} DIR",
+             path, path);
+    }
+    if (!std::filesystem::exists(path)) fail(Failure::Configuration, "model.path = {}: there is no such directory", path);
+    if (!std::filesystem::is_directory(path)) fail(Failure::Configuration, "model.path = {}: expected a Hugging Face model directory", path);
+}
+
+template <class T>
+void must_agree(const RunConfig& config, const char* key, const T& typed, const T& adapter) {
+    if (config.given(key) && typed != adapter) {
+        fail(Failure::Configuration, "{} = {} ({}) contradicts the adapter {}, which has {}; leave the key out or start a fresh adapter", key, typed,
+             config.origin(key), *config.lora.adapter, adapter);
+    }
+}
+
+}  // namespace
+
+std::optional<LoraConfig> resolve_lora(const RunConfig& config) {
+    const LoraSection& s = config.lora;
+    if (s.adapter) {
+        if (!std::filesystem::is_directory(*s.adapter)) fail(Failure::Configuration, "lora.adapter = {}: there is no such directory", *s.adapter);
+        LoraConfig lora = load_adapter_config(*s.adapter);
+        must_agree(config, "lora.r", s.r, lora.r);
+        must_agree(config, "lora.alpha", s.alpha, lora.alpha);
+        must_agree(config, "lora.rslora", s.rslora, lora.rslora);
+        if (config.given("lora.dropout")) lora.dropout = s.dropout;  // a property of training, not of the adapter's values
+        return lora;
+    }
+    if (config.method.type == Method::Full) return std::nullopt;
+    return LoraConfig{s.r, s.alpha, s.dropout, s.rslora, s.target_modules};
+}
+
+LoadedModel load_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions) {
+    check_model_path(config.model.path);
+    if (config.method.type == Method::Full && config.lora.adapter) {
+        fail(Failure::Configuration, "method.type = full trains the base model and takes no lora.adapter; use method.type = lora");
+    }
+    ModelConfig model = load_model_config(config.model.path);
+    LoadedModel loaded;
+    // Evaluation of a bare base has no use for fresh factors, whose product is zero.
+    if (trained != Trained::Nothing || config.lora.adapter) loaded.lora = resolve_lora(config);
+    const LoraConfig* lora = loaded.lora ? &*loaded.lora : nullptr;
+    loaded.transformer = std::make_unique<Transformer>(std::move(model), config.model.dtype, trained, lora, positions, config.training.seed,
+                                                       *device.backend, *device.stream, *device.memory);
+    Transformer& t = *loaded.transformer;
+    const auto from_files = [&](const std::string& directory, bool adapter) {
+        auto source = std::make_unique<FileSource>(directory);
+        source->check(t.parameters(), adapter);
+        return source;
+    };
+    if (config.model.init == ModelInit::Random) {
+        loaded.base = std::make_unique<RandomSource>(t.config(), config.training.seed);
+    } else {
+        auto source = from_files(config.model.path, false);
+        loaded.unused_tensors = source->unused(t.parameters());
+        loaded.base = std::move(source);
+    }
+    if (config.lora.adapter) {
+        auto source = from_files(*config.lora.adapter, true);
+        if (const auto unused = source->unused(t.parameters()); !unused.empty()) {
+            fail(Failure::Input, "{}: tensor '{}' adapts nothing in the model of {}", *config.lora.adapter, unused.front(), config.model.path);
+        }
+        loaded.adapter = std::move(source);
+    } else {
+        loaded.adapter = std::make_unique<RandomSource>(t.config(), config.training.seed);
+    }
+    Context ctx = t.context();
+    fill_weights(ctx, t.parameters(), *loaded.base, *loaded.adapter);
+    return loaded;
+}
+
+void fill_masters(LoadedModel& model, TrainState& state) {
+    Context ctx = model.transformer->context();
+    for (const std::size_t i : state.trained()) {
+        const Parameter& p = state.parameter(i);
+        std::vector<std::byte> values(static_cast<std::size_t>(p.global.elements()) * size_of(state.dtype()));
+        const WeightSource& source = is_adapter_tensor(p.name) ? *model.adapter : *model.base;
+        source.read(p, 0, p.global[0], state.dtype(), values.data());
+        state.write(ctx, i, StatePart::Master, values);
+    }
+    state.publish(ctx);
+}
+
+}  // namespace tandem

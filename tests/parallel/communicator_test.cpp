@@ -1,0 +1,313 @@
+// Every verb of Communicator, on as many ranks as the program was started with: the world as trainers get it, and a twin
+// whose limits are so small that every tensor travels in many chunks and messages.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+
+#include "kernels/base/host_stream.h"
+#include "parallel/mpi_communicator.h"
+#include "tests/support/ranks.h"
+
+namespace {
+
+using namespace tandem;
+
+HostStream stream;
+
+template <class T>
+Tensor view(std::vector<T>& values) {
+    return {values.data(), dtype_of<T>(), Shape{static_cast<std::int64_t>(values.size())}};
+}
+
+/// What rank `rank` contributes: any rank can compute any other's.
+template <class T>
+std::vector<T> values_of(int rank, std::int64_t count, unsigned seed = 0) {
+    std::mt19937 engine(seed * 1000 + static_cast<unsigned>(rank));
+    std::vector<T> values(static_cast<std::size_t>(count));
+    if constexpr (std::is_integral_v<T>) {
+        for (auto& v : values) v = static_cast<T>(engine() % 200);
+    } else {
+        std::normal_distribution<double> normal(0, std::pow(10.0, rank % 3));
+        for (auto& v : values) v = static_cast<T>(static_cast<float>(normal(engine)));
+    }
+    return values;
+}
+
+/// The sum in rank order, in the accumulation type, rounded once.
+template <class T>
+std::vector<T> sum_of(int ranks, std::int64_t count) {
+    using Sum = std::conditional_t<std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>, float, T>;
+    std::vector<Sum> sum(static_cast<std::size_t>(count));
+    for (int r = 0; r < ranks; ++r) {
+        const auto part = values_of<T>(r, count);
+        for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = r == 0 ? static_cast<Sum>(part[i]) : sum[i] + static_cast<Sum>(part[i]);
+    }
+    std::vector<T> result(sum.size());
+    for (std::size_t i = 0; i < sum.size(); ++i) result[i] = static_cast<T>(sum[i]);
+    return result;
+}
+
+template <class T>
+void expect_same_bits(const std::vector<T>& a, const std::vector<T>& b, const std::string& what) {
+    ASSERT_EQ(a.size(), b.size()) << what;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        ASSERT_EQ(std::memcmp(&a[i], &b[i], sizeof(T)), 0) << what << ": element " << i << " of " << a.size();
+    }
+}
+
+const std::vector<std::int64_t> kSizes = {0, 1, 2, 3, 5, 7, 64, 1000, 4099, 20011};
+
+class CommunicatorTest : public testing::TestWithParam<const char*> {
+protected:
+    void SetUp() override {
+        if (std::string(GetParam()) == "world" || !test_runtime().launched()) return;
+        tiny_ = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiLimits{.reduction_chunk = 1024, .message = 100});
+    }
+    Communicator& group() { return tiny_ ? *tiny_ : test_world(); }
+    [[nodiscard]] int rank() { return group().rank(); }
+    [[nodiscard]] int size() { return group().size(); }
+
+    template <class T>
+    void all_reduce() {
+        for (const auto n : kSizes) {
+            auto x = values_of<T>(rank(), n);
+            group().all_reduce(stream, view(x));
+            expect_same_bits(x, sum_of<T>(size(), n), fmt::format("all_reduce of {} {}", n, name(dtype_of<T>())));
+        }
+    }
+    template <class T>
+    void reduce_scatter() {
+        for (const auto block : kSizes) {
+            const auto n = block * size();
+            auto x = values_of<T>(rank(), n);
+            std::vector<T> shard(static_cast<std::size_t>(block));
+            group().reduce_scatter(stream, view(x), view(shard));
+            const auto sum = sum_of<T>(size(), n);
+            const auto first = sum.begin() + rank() * block;
+            expect_same_bits(shard, std::vector<T>(first, first + block), fmt::format("reduce_scatter of {}", n));
+        }
+    }
+
+private:
+    std::unique_ptr<Communicator> tiny_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Limits, CommunicatorTest, testing::Values("world", "tiny"), [](const auto& test) { return test.param; });
+
+TEST_P(CommunicatorTest, AllReduceIsTheSumInRankOrderToTheBit) {
+    all_reduce<double>();
+    all_reduce<float>();
+    all_reduce<BFloat16>();
+    all_reduce<Float16>();
+    all_reduce<std::int64_t>();
+    all_reduce<std::int32_t>();
+}
+
+TEST_P(CommunicatorTest, ReduceScatterIsABlockOfThatSum) {
+    reduce_scatter<double>();
+    reduce_scatter<float>();
+    reduce_scatter<BFloat16>();
+    reduce_scatter<std::int32_t>();
+}
+
+TEST_P(CommunicatorTest, ReduceScatterIntoItsOwnBlock) {
+    const std::int64_t block = 1001;
+    auto x = values_of<float>(rank(), block * size());
+    const Tensor all = view(x);
+    group().reduce_scatter(stream, all, all.rows(rank() * block, (rank() + 1) * block));
+    const auto sum = sum_of<float>(size(), block * size());
+    for (std::int64_t i = rank() * block; i < (rank() + 1) * block; ++i) {
+        ASSERT_EQ(x[static_cast<std::size_t>(i)], sum[static_cast<std::size_t>(i)]) << i;
+    }
+}
+
+TEST_P(CommunicatorTest, Bf16IsRoundedOnceAndNotAtEveryRank) {
+    // 256 + 1 is 256 in bf16: rounding after every addition would never leave 256.
+    std::vector<BFloat16> x(5, BFloat16(rank() == 0 ? 256.0F : 1.0F));
+    group().all_reduce(stream, view(x));
+    for (const auto v : x) EXPECT_EQ(static_cast<float>(v), static_cast<float>(BFloat16(256.0F + static_cast<float>(size() - 1))));
+}
+
+TEST_P(CommunicatorTest, AllReduceOfAMatrix) {
+    auto x = values_of<float>(rank(), 30 * 41);
+    group().all_reduce(stream, Tensor(x.data(), DType::F32, Shape{30, 41}));
+    expect_same_bits(x, sum_of<float>(size(), 30 * 41), "matrix");
+}
+
+TEST_P(CommunicatorTest, AllGatherJoinsShardsInRankOrder) {
+    for (const auto block : kSizes) {
+        std::vector<std::int32_t> expected;
+        for (int r = 0; r < size(); ++r) {
+            const auto part = values_of<std::int32_t>(r, block);
+            expected.insert(expected.end(), part.begin(), part.end());
+        }
+        auto shard = values_of<std::int32_t>(rank(), block);
+        std::vector<std::int32_t> apart(expected.size(), -1);
+        group().all_gather(stream, view(shard), view(apart));
+        expect_same_bits(apart, expected, fmt::format("all_gather of {}", block));
+
+        std::vector<std::int32_t> within(expected.size(), -1);
+        std::copy(shard.begin(), shard.end(), within.begin() + rank() * block);
+        group().all_gather(stream, view(within).rows(rank() * block, (rank() + 1) * block), view(within));
+        expect_same_bits(within, expected, fmt::format("all_gather of {} in place", block));
+    }
+}
+
+TEST_P(CommunicatorTest, AllToAllTransposesBlocks) {
+    for (const auto block : kSizes) {
+        auto x = values_of<float>(rank(), block * size());
+        std::vector<float> y(x.size(), -1);
+        group().all_to_all(stream, view(x), view(y));
+        for (int r = 0; r < size(); ++r) {
+            const auto from = values_of<float>(r, block * size());
+            for (std::int64_t i = 0; i < block; ++i) {
+                ASSERT_EQ(y[static_cast<std::size_t>(r * block + i)], from[static_cast<std::size_t>(rank() * block + i)]) << r << " " << i;
+            }
+        }
+    }
+}
+
+TEST_P(CommunicatorTest, BroadcastFromEveryRoot) {
+    for (int root = 0; root < size(); ++root) {
+        for (const auto n : kSizes) {
+            auto x = values_of<std::uint8_t>(rank(), n);
+            group().broadcast(stream, view(x), root);
+            expect_same_bits(x, values_of<std::uint8_t>(root, n), "broadcast");
+        }
+    }
+}
+
+TEST_P(CommunicatorTest, SendAndReceiveAroundTheRing) {
+    if (size() == 1) {
+        std::vector<float> x(1);
+        EXPECT_THROW(group().send(stream, view(x), 1, 0), Error);
+        EXPECT_THROW(group().recv(stream, view(x), 1, 0), Error);
+        return;
+    }
+    const int next = (rank() + 1) % size(), previous = (rank() + size() - 1) % size();
+    for (const auto n : kSizes) {
+        auto a = values_of<float>(rank(), n, 1), b = values_of<float>(rank(), n, 2);
+        std::vector<float> from_a(a.size()), from_b(b.size());
+        const auto send = [&] {
+            group().send(stream, view(a), next, 7);
+            group().send(stream, view(b), next, 8);
+        };
+        const auto receive = [&] {
+            group().recv(stream, view(from_a), previous, 7);
+            group().recv(stream, view(from_b), previous, 8);
+        };
+        if (rank() == 0) send(), receive();
+        else receive(), send();
+        expect_same_bits(from_a, values_of<float>(previous, n, 1), "tag 7");
+        expect_same_bits(from_b, values_of<float>(previous, n, 2), "tag 8");
+    }
+}
+
+TEST_P(CommunicatorTest, HostSumsAndMaxima) {
+    for (const auto n : kSizes) {
+        auto d = values_of<double>(rank(), n);
+        group().sum(std::span(d));
+        expect_same_bits(d, sum_of<double>(size(), n), "sum of doubles");
+        auto i = values_of<std::int64_t>(rank(), n);
+        group().sum(std::span(i));
+        expect_same_bits(i, sum_of<std::int64_t>(size(), n), "sum of integers");
+
+        auto largest = values_of<double>(rank(), n), expected = values_of<double>(0, n);
+        auto largest_int = values_of<std::int64_t>(rank(), n), expected_int = values_of<std::int64_t>(0, n);
+        for (int r = 1; r < size(); ++r) {
+            const auto other = values_of<double>(r, n);
+            const auto other_int = values_of<std::int64_t>(r, n);
+            for (std::size_t k = 0; k < other.size(); ++k) {
+                expected[k] = std::max(expected[k], other[k]);
+                expected_int[k] = std::max(expected_int[k], other_int[k]);
+            }
+        }
+        group().max(std::span(largest));
+        group().max(std::span(largest_int));
+        expect_same_bits(largest, expected, "max of doubles");
+        expect_same_bits(largest_int, expected_int, "max of integers");
+    }
+}
+
+TEST_P(CommunicatorTest, ANanOnAnyRankWinsTheMaximum) {
+    for (int bad = 0; bad < size(); ++bad) {
+        std::vector<double> x = {rank() == bad ? std::numeric_limits<double>::quiet_NaN() : 1.0, static_cast<double>(rank())};
+        group().max(std::span(x));
+        EXPECT_TRUE(std::isnan(x[0])) << "NaN on rank " << bad;
+        EXPECT_EQ(x[1], size() - 1);
+    }
+}
+
+TEST_P(CommunicatorTest, Texts) {
+    const auto text_of = [](int r) {
+        return std::string(static_cast<std::size_t>(r * 150), static_cast<char>('a' + r)) + std::string(1, '\0');
+    };
+    for (int root = 0; root < size(); ++root) {
+        std::string text = text_of(rank());
+        group().broadcast(text, root);
+        EXPECT_EQ(text, text_of(root));
+    }
+    const auto all = group().gather(text_of(rank()));
+    ASSERT_EQ(static_cast<int>(all.size()), size());
+    for (int r = 0; r < size(); ++r) EXPECT_EQ(all[static_cast<std::size_t>(r)], text_of(r));
+    std::string empty;
+    group().broadcast(empty, 0);
+    EXPECT_EQ(empty, "");
+}
+
+TEST_P(CommunicatorTest, SplitMakesGroupsOrderedByKey) {
+    auto parity = group().split(rank() % 2, -rank());
+    EXPECT_EQ(parity->size(), (size() + 1 - rank() % 2) / 2);
+    const auto members = parity->gather(std::to_string(rank()));
+    for (std::size_t i = 0; i + 1 < members.size(); ++i) EXPECT_EQ(std::stoi(members[i]), std::stoi(members[i + 1]) + 2);
+    std::vector<float> one = {1};
+    parity->all_reduce(stream, view(one));
+    EXPECT_EQ(one[0], static_cast<float>(parity->size()));
+}
+
+TEST_P(CommunicatorTest, RepeatedSumsHaveTheSameBits) {
+    auto first = values_of<float>(rank(), 100003);
+    group().all_reduce(stream, view(first));
+    for (int repeat = 0; repeat < 5; ++repeat) {
+        auto again = values_of<float>(rank(), 100003);
+        group().all_reduce(stream, view(again));
+        expect_same_bits(again, first, fmt::format("repeat {}", repeat));
+    }
+    for (const auto& other : group().gather(std::string(reinterpret_cast<const char*>(first.data()), first.size() * 4))) {
+        EXPECT_EQ(std::memcmp(other.data(), first.data(), other.size()), 0) << "ranks differ";
+    }
+}
+
+TEST_P(CommunicatorTest, WrongOperandsAreNamed) {
+    std::vector<float> x(static_cast<std::size_t>(3 * size() + 1)), y(3);
+    std::vector<double> z(3);
+    EXPECT_THROW(group().reduce_scatter(stream, view(x), view(y)), Error);
+    EXPECT_THROW(group().all_gather(stream, view(y), view(x)), Error);
+    EXPECT_THROW(group().all_gather(stream, view(z), view(x)), Error);
+    std::vector<std::uint8_t> u(4);
+    EXPECT_THROW(group().all_reduce(stream, view(u)), Error);
+    const Tensor strided(x.data(), DType::F32, Shape{2, 1}, 2);
+    EXPECT_THROW(group().all_reduce(stream, strided), Error);
+    EXPECT_THROW(group().broadcast(stream, view(x), size()), Error);
+    EXPECT_THROW(group().broadcast(stream, view(x), -1), Error);
+    if (size() > 1) {
+        EXPECT_THROW(group().all_to_all(stream, view(x), view(x)), Error);
+    }
+    group().barrier();
+}
+
+TEST_P(CommunicatorTest, ADisagreementAboutSizesIsAnErrorAndNotGarbage) {
+    if (size() != 2) GTEST_SKIP() << "two ranks tell it";
+    auto pair = group().split(0, rank());
+    std::vector<float> x(rank() == 0 ? 10 : 20);
+    if (rank() == 0) {
+        pair->send(stream, view(x), 1, 3);
+    } else {
+        EXPECT_THROW(pair->recv(stream, view(x), 0, 3), Error);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,42 @@
+// failing_job HOW: a job whose ranks fail in the way that is asked for; failure-test watches how it ends.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include "parallel/runtime.h"
+
+using namespace tandem;
+
+namespace {
+
+int work(Runtime& runtime, const std::string& how) {
+    runtime.world().barrier();
+    const bool last = runtime.rank() == runtime.size() - 1;
+    if (how == "together") fail(Failure::Configuration, "a wrong key");
+    if (how == "differ") fail(Failure::Input, "rank {} saw it", runtime.rank());
+    if (how == "alone" && last) fail(Failure::Input, "shard 7 is truncated");
+    if (how == "alone_first" && runtime.rank() == 0) fail(Failure::Diverged, "loss is not finite");
+    if (how == "alone_alloc" && last) throw std::bad_alloc();
+    if (how == "exit0" && last) std::exit(0);
+    if (how == "exit7" && last) std::exit(7);
+    if (how == "segfault" && last) std::raise(SIGSEGV);
+    if (how == "stalled" && last) pause();
+    if (how == "stopped" && last) std::raise(SIGSTOP);
+    runtime.world().barrier();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string how = argc > 1 ? argv[1] : "";
+    try {
+        Runtime runtime;
+        return run_ranks(runtime, [&] { return work(runtime, how); });
+    } catch (const std::exception& error) {
+        return report_start_failure(error);
+    }
+}

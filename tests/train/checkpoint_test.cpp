@@ -1,0 +1,150 @@
+// Checkpoints: round trip, complete or not at all, damaged ones passed over, foreign ones refused.
+#include "src/train/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/train/temporary_directory.h"
+#include "tests/train/tiny_state.h"
+
+namespace tandem::test {
+namespace {
+
+CheckpointHeader header(std::int64_t step) { return {step, 42, 1, "base-hash", "data-hash"}; }
+
+void save_steps(const std::filesystem::path& dir, TinyState& t, std::initializer_list<std::int64_t> steps, std::int64_t keep = 10) {
+    CheckpointStore store(dir, keep);
+    for (const auto s : steps) store.save(t.ctx, *t.state, header(s));
+}
+
+/// Flips a byte in the last kilobyte, where tensor data lies.
+void damage(const std::filesystem::path& file) {
+    const auto size = std::filesystem::file_size(file);
+    std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
+    f.seekg(static_cast<std::streamoff>(size) - 20);
+    const char c = static_cast<char>(f.get());
+    f.seekp(static_cast<std::streamoff>(size) - 20);
+    f.put(static_cast<char>(c ^ 0x40));
+}
+
+Failure failure_of(const std::function<void()>& f, std::string& message) {
+    try {
+        f();
+    } catch (const Error& error) {
+        message = error.what();
+        return error.failure();
+    }
+    message = "nothing was thrown";
+    return Failure::Run;
+}
+
+TEST(Checkpoint, RoundTripIsExact) {
+    const TemporaryDirectory dir;
+    TinyState a;
+    a.set_gradients(0.3F);
+    a.optimizer->step(a.ctx, 0.01, 1, 1);
+    save_steps(dir.path(), a, {7});
+    TinyState b;
+    const CheckpointHeader h = load_checkpoint(b.ctx, *b.state, dir.path() / "step-7.h5", "base-hash");
+    EXPECT_EQ(h.step, 7);
+    EXPECT_EQ(h.seed, 42U);
+    EXPECT_EQ(h.skipped, 1);
+    EXPECT_EQ(h.data, "data-hash");
+    for (std::size_t i = 0; i < 3; ++i) {
+        for (const auto part : {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment}) EXPECT_EQ(a.get(i, part), b.get(i, part));
+        EXPECT_EQ(b.table[i].weight.data<float>()[0], a.get(i, StatePart::Master)[0]);
+    }
+}
+
+TEST(Checkpoint, KeepsTheNewest) {
+    const TemporaryDirectory dir;
+    TinyState t;
+    save_steps(dir.path(), t, {8, 9, 10}, 2);
+    EXPECT_FALSE(std::filesystem::exists(dir.path() / "step-8.h5"));
+    EXPECT_TRUE(std::filesystem::exists(dir.path() / "step-9.h5"));
+    std::vector<std::string> notes;
+    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(notes)->filename(), "step-10.h5");  // by number, not by name
+    EXPECT_TRUE(notes.empty());
+}
+
+TEST(Checkpoint, NoneIsNoError) {
+    const TemporaryDirectory dir;
+    std::vector<std::string> notes;
+    EXPECT_FALSE(CheckpointStore(dir.path() / "absent", 2).newest(notes));
+    std::ofstream(dir.path() / "step-3.h5.tmp") << "half";
+    std::ofstream(dir.path() / "step-x.h5") << "other";
+    EXPECT_FALSE(CheckpointStore(dir.path(), 2).newest(notes));
+}
+
+TEST(Checkpoint, ADamagedNewestFallsBackAndSaysSo) {
+    const TemporaryDirectory dir;
+    TinyState t;
+    save_steps(dir.path(), t, {1, 2});
+    damage(dir.path() / "step-2.h5");
+    std::vector<std::string> notes;
+    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(notes)->filename(), "step-1.h5");
+    ASSERT_EQ(notes.size(), 1U);
+    EXPECT_NE(notes[0].find("step-2.h5"), std::string::npos);
+}
+
+TEST(Checkpoint, ATruncatedFileIsPassedOverAtEveryLength) {
+    const TemporaryDirectory dir;
+    TinyState t;
+    save_steps(dir.path(), t, {1, 2});
+    const auto whole = std::filesystem::file_size(dir.path() / "step-2.h5");
+    for (const auto length : {whole - 1, whole - 100, whole / 2, std::uintmax_t{100}, std::uintmax_t{0}}) {
+        std::filesystem::resize_file(dir.path() / "step-2.h5", length);
+        std::vector<std::string> notes;
+        EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(notes)->filename(), "step-1.h5") << length;
+    }
+}
+
+TEST(Checkpoint, OnlyDamagedOnesAreAnInputErrorThatSaysHowToStartAfresh) {
+    const TemporaryDirectory dir;
+    TinyState t;
+    save_steps(dir.path(), t, {1});
+    damage(dir.path() / "step-1.h5");
+    std::string message;
+    std::vector<std::string> notes;
+    EXPECT_EQ(failure_of([&] { (void)CheckpointStore(dir.path(), 2).newest(notes); }, message), Failure::Input);
+    EXPECT_NE(message.find("checkpoint.resume = none"), std::string::npos) << message;
+}
+
+TEST(Checkpoint, OfAnotherModelIsRefused) {
+    const TemporaryDirectory dir;
+    TinyState t;
+    save_steps(dir.path(), t, {1});
+    std::string message;
+    EXPECT_EQ(failure_of([&] { load_checkpoint(t.ctx, *t.state, dir.path() / "step-1.h5", "other"); }, message), Failure::Input);
+    TinyState wider({}, 4);
+    EXPECT_EQ(failure_of([&] { load_checkpoint(wider.ctx, *wider.state, dir.path() / "step-1.h5", "base-hash"); }, message), Failure::Input);
+    EXPECT_NE(message.find("layer.weight"), std::string::npos) << message;
+    OptimizerSection sgd;
+    sgd.name = OptimizerName::Sgd;
+    TinyState plain(sgd);
+    CheckpointStore(dir.path(), 9).save(plain.ctx, *plain.state, header(2));
+    EXPECT_EQ(failure_of([&] { load_checkpoint(t.ctx, *t.state, dir.path() / "step-2.h5", "base-hash"); }, message), Failure::Input);
+    EXPECT_NE(message.find("exp_avg"), std::string::npos) << message;
+}
+
+TEST(Checkpoint, AnotherFileIsNotACheckpoint) {
+    const TemporaryDirectory dir;
+    std::ofstream(dir.path() / "step-1.h5") << "not HDF5 at all";
+    std::string message;
+    EXPECT_EQ(failure_of([&] { verify_checkpoint(dir.path() / "step-1.h5"); }, message), Failure::Input);
+    EXPECT_NE(message.find("step-1.h5"), std::string::npos);
+}
+
+TEST(Checkpoint, FingerprintsTellModelsApart) {
+    const TemporaryDirectory dir;
+    std::ofstream(dir.path() / "config.json") << "{}";
+    std::ofstream(dir.path() / "model.safetensors") << "weights";
+    const auto before = fingerprint_model(dir.path());
+    EXPECT_EQ(before, fingerprint_model(dir.path()));
+    std::ofstream(dir.path() / "model.safetensors") << "weighty";
+    EXPECT_NE(before, fingerprint_model(dir.path()));
+}
+
+}  // namespace
+}  // namespace tandem::test

@@ -1,0 +1,61 @@
+// Trained parameters without a model, for optimizer and checkpoint tests.
+#pragma once
+
+#include <cstring>
+#include <memory>
+
+#include "kernels/base/backend.h"
+#include "src/train/train_state.h"
+
+namespace tandem::test {
+
+struct TinyState {
+    std::unique_ptr<Backend> backend = make_ref_backend();
+    std::unique_ptr<Stream> stream = backend->make_stream();
+    DeviceMemory memory{*backend, std::size_t{1} << 24};
+    Context ctx{*backend, *stream, memory[MemoryKind::Workspace]};
+    std::unique_ptr<Communicator> self = make_self_communicator();
+    ParamTable table;
+    std::unique_ptr<GradientBuckets> buckets;
+    std::unique_ptr<Optimizer> optimizer;
+    std::unique_ptr<TrainState> state;
+
+    explicit TinyState(const OptimizerSection& settings = {}, std::int64_t width = 3) {
+        add("layer.weight", {4, width}, 0);
+        add("layer.bias", {5}, 0);
+        add("norm.weight", {7}, 1);
+        buckets = std::make_unique<GradientBuckets>(table, *self, memory, DType::F32);
+        optimizer = std::make_unique<Optimizer>(settings, *buckets, table, ctx, memory);
+        state = std::make_unique<TrainState>(table, *buckets, *optimizer);
+        for (const std::size_t i : state->trained()) set(i, StatePart::Master, 1.0F + static_cast<float>(i));
+        buckets->zero(ctx);
+    }
+    void add(const std::string& name, const Shape& shape, int bucket) {
+        Parameter p;
+        p.name = name;
+        p.global = shape;
+        p.box = {shape.dims() == 2 ? Shape{0, 0} : Shape{0}, shape};
+        p.trainable = true;
+        p.bucket = bucket;
+        p.weight = memory[MemoryKind::Weights].allocate(name, DType::F32, shape);
+        table.push_back(p);
+    }
+    void set(std::size_t i, StatePart part, float value) {
+        const auto n = static_cast<std::size_t>(table[i].global.elements());
+        const std::vector<float> values(n, value);
+        std::vector<std::byte> bytes(n * 4);
+        std::memcpy(bytes.data(), values.data(), bytes.size());
+        state->write(ctx, i, part, bytes);
+    }
+    [[nodiscard]] std::vector<float> get(std::size_t i, StatePart part) {
+        const auto bytes = state->read(ctx, i, part);
+        std::vector<float> values(bytes.size() / 4);
+        std::memcpy(values.data(), bytes.data(), bytes.size());
+        return values;
+    }
+    void set_gradients(float value) {
+        for (const Parameter& p : table) std::fill_n(p.gradient.data<float>(), p.gradient.elements(), value);
+    }
+};
+
+}  // namespace tandem::test
