@@ -59,7 +59,8 @@ std::string prepare_all(const RunConfig& config, const Options& options, int thr
     const ChatTemplate* chat_template = tools.chat_template ? &*tools.chat_template : nullptr;
     Json json = Json::object();
     std::string text;
-    const std::array<Part, 2> parts = {{{"data.train", "train", config.data.train}, {"data.validation", "validation", config.data.validation}}};
+    const std::array<Part, 2> parts = {
+        {{"data.train", "train", config.data.train}, {"data.validation", "validation", config.data.validation}}};
     for (const auto& part : parts) {
         if (part.files.empty()) continue;
         const auto settings = data_settings(config, part.files, vocabulary, threads);
@@ -84,15 +85,14 @@ int run(Runtime& runtime, const std::vector<std::string>& arguments) {
     if (!line.parse(arguments)) return 0;
     const RunConfig config = load_run_config(options.config_file, options.overrides, Purpose::Prepare);
     // One rank has all of this machine's threads to itself, but asks only for its share: the others may share its processors.
-    print_once(runtime, on_rank_zero(runtime.world(), std::function<std::string()>([&] {
-                                         return prepare_all(config, options, runtime.threads_per_rank());
-                                     })));
+    print_once(runtime, on_rank_zero(runtime.world(), std::function<std::string()>(
+                                                          [&] { return prepare_all(config, options, runtime.threads_per_rank()); })));
     return 0;
 }
 
 }  // namespace
 
-const Command prepare_command = {"prepare", "CONFIG [--section.key value ...]", "data to a packed token file, with a report of what is in it",
-                                 run};
+const Command prepare_command = {"prepare", "CONFIG [--section.key value ...]",
+                                 "data to a packed token file, with a report of what is in it", run};
 
 }  // namespace tandem

@@ -10,7 +10,7 @@ namespace tandem {
 namespace {
 
 /// Ranks that fail for the same reason fail at nearly the same time; one that fails alone must not keep the others waiting.
-constexpr double kTogether = 0.5;
+constexpr double kTogether = 1.5;
 /// Of several ranks that fail, but not all, the lowest speaks first and its abort ends the others before they speak.
 constexpr double kApart = 0.02;
 

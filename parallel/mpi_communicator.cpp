@@ -1,7 +1,6 @@
 #include "parallel/mpi_communicator.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <exception>
 

@@ -1,5 +1,5 @@
 // Host values over MPI: numbers and texts that steer a run.
-#include <cmath>
+#include <algorithm>
 #include <numeric>
 
 #include "parallel/mpi_check.h"

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <thread>
 
+#include "parallel/launcher.h"
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/processors.h"
@@ -31,31 +32,6 @@ struct Record {
     char message[kMessageBytes - sizeof(int)];
 };
 
-int slurm_tasks() { return std::atoi(environment("SLURM_STEP_NUM_TASKS").value_or("1").c_str()); }
-
-[[noreturn]] void slurm_singletons() {
-    fail(Failure::Configuration,
-         "srun started {} tasks, but MPI cannot connect them: each would train alone. Use `srun --mpi=pmix ...` "
-         "(`srun --mpi=list` shows what this Slurm offers) or `mpirun` inside the allocation",
-         slurm_tasks());
-}
-
-/// MPI_Init of several libraries prints and ends the process when the launcher's protocol is not theirs.
-bool initialising = false;
-void explain_exit() {
-    if (initialising && slurm_tasks() > 1) {
-        std::fputs("tandem: error: MPI could not start under srun: use `srun --mpi=pmix ...`, or `mpirun` inside the allocation\n", stderr);
-    }
-}
-
-bool under_launcher() {
-    for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_FD"}) {
-        if (environment(variable)) return true;
-    }
-    if (slurm_tasks() > 1) slurm_singletons();
-    return false;
-}
-
 std::string host() {
     char text[256] = {};
     if (gethostname(text, sizeof(text) - 1) != 0) fail(Failure::Run, "gethostname failed: {}", std::strerror(errno));
@@ -73,10 +49,7 @@ struct Runtime::Mpi {
         int initialized = 0;
         mpi_check(MPI_Initialized(&initialized), "MPI_Initialized");
         require(!initialized, "a second Runtime in one process");
-        std::atexit(explain_exit);
-        initialising = true;
         mpi_check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &thread_level), "MPI_Init_thread");
-        initialising = false;
         require(thread_level >= MPI_THREAD_FUNNELED, "this MPI library does not allow threads beside the one that calls it (level {})",
                 thread_level);
         mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &outcomes), "MPI_Comm_dup");
@@ -91,11 +64,11 @@ struct Runtime::Mpi {
     Mpi& operator=(const Mpi&) = delete;
 };
 
-Runtime::Runtime() : hostname_(host()), launched_(under_launcher()) {
+Runtime::Runtime() : hostname_(host()), launched_(started_by_launcher()) {
     if (launched_) {
         mpi_ = std::make_unique<Mpi>();
         world_ = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD);
-        if (size() == 1 && slurm_tasks() > 1 && !environment("OMPI_COMM_WORLD_SIZE")) slurm_singletons();
+        check_world_size(size());
     } else {
         world_ = make_self_communicator();
     }

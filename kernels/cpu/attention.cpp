@@ -11,14 +11,14 @@ namespace tandem {
 
 namespace cpu {
 
-/// Of one block of queries: the running maximum and sum of exponentials, and what earlier sums are multiplied with.
+/// Of every query of a block: the running maximum and sum of exponentials, and what earlier sums are multiplied with.
 struct SoftmaxState {
-    float max[kTile], sum[kTile], correction[kTile];
+    float *max, *sum, *correction;
 };
 
 // scores [keys, kTile], a query per column (`columns` of them, a multiple of kVector), become exp(score - max): queries lie along vectors,
 // so that no sum or maximum crosses lanes. A query that has seen no key yet keeps max = -inf and exponents of 0, not of -inf - -inf.
-TANDEM_CLONES void softmax_columns(float* scores, std::int64_t keys, std::int64_t columns, SoftmaxState& state) {
+TANDEM_CLONES void softmax_columns(float* scores, std::int64_t keys, std::int64_t columns, const SoftmaxState& state) {
     float shift[kTile];
     float sum[kTile] = {};
 #pragma omp simd
@@ -85,33 +85,38 @@ struct Forward {
         float* v_tile = k_tile + kTile * width();
         float* sum = v_tile + kTile * width();
         float* scores = sum + kTile * width();
-        SoftmaxState state;
-        std::fill_n(state.max, kTile, -std::numeric_limits<float>::infinity());
-        std::fill_n(state.sum, kTile, 0.0F);
+        float max_exp[kTile], sum_exp[kTile], correction[kTile];
+        std::fill_n(max_exp, kTile, -std::numeric_limits<float>::infinity());
+        std::fill_n(sum_exp, kTile, 0.0F);
         std::fill_n(sum, kTile * width(), 0.0F);
-        load_queries(item, q_t);
-        const Span visible = item.sample->keys_of(item.queries);
-        for (std::int64_t first = visible.first; first < visible.last; first += kTile) {
-            const Span keys{first, std::min(visible.last, first + kTile)};
-            load_tile(head_rows(k, kv_head, item.sample->k_begin, keys), k_tile);
-            load_tile(head_rows(v, kv_head, item.sample->k_begin, keys), v_tile);
+        load_queries(item, q_t, k_tile);
+        const Sample& sample = *item.sample;
+        const Span visible = sample.keys_of(item.queries);
+        for (Span keys{0, visible.first}; keys.last < visible.last;) {
+            keys = sample.next_keys(item.queries, keys.last, visible.last);
+            load_tile(head_rows(k, kv_head, sample.k_begin, keys), k_tile);
+            load_tile(head_rows(v, kv_head, sample.k_begin, keys), v_tile);
+            const Span columns = item.heads > 1 ? Span{0, padded(count)} : columns_within(item.queries, sample.queries_of(keys));
+            const std::int64_t c = columns.first;
             // s^T = k q^T;  o = correction o + p v
-            tile_product(keys.size(), padded(count), d, k_tile, width(), q_t, kTile, scores, kTile, Write::Overwrite);
+            tile_product(keys.size(), columns.size(), d, k_tile, width(), q_t + c, kTile, scores + c, kTile, Write::Overwrite);
             if (params.softcap > 0.0) softcap_tile(scores, keys.size() * kTile, static_cast<float>(params.softcap));
             mask(item, keys, scores);
-            softmax_columns(scores, keys.size(), padded(count), state);
-            scale_rows(sum, count, width(), state.correction);
-            tile_product_transposed(count, width(), keys.size(), scores, kTile, v_tile, width(), sum, width(), Write::Accumulate);
+            softmax_columns(scores + c, keys.size(), columns.size(), {max_exp + c, sum_exp + c, correction + c});
+            const std::int64_t rows = std::min(count, columns.last) - c;
+            scale_rows(sum + c * width(), rows, width(), correction + c);
+            tile_product_transposed(rows, width(), keys.size(), scores + c, kTile, v_tile, width(), sum + c * width(), width(),
+                                    Write::Accumulate);
         }
-        finish(item, sum, state);
+        finish(item, sum, max_exp, sum_exp);
     }
 
 private:
-    void load_queries(const Columns& item, float* q_t) const {
+    void load_queries(const Columns& item, float* q_t, float* scratch) const {
         std::fill_n(q_t, q.extent(2) * kTile, 0.0F);
         for (std::int64_t g = 0; g < item.heads; ++g) {
             load_tile_transposed(head_rows(q, item.head + g, item.sample->q_begin, item.queries), static_cast<float>(params.scale),
-                                 q_t + g * item.queries.size());
+                                 q_t + g * item.queries.size(), scratch);
         }
     }
 
@@ -123,17 +128,16 @@ private:
                           -std::numeric_limits<float>::infinity());
     }
 
-    void finish(const Columns& item, const float* sum, const SoftmaxState& state) const {
+    void finish(const Columns& item, const float* sum, const float* max_exp, const float* sum_exp) const {
         const std::int64_t token = item.sample->q_begin + item.queries.first;
         const std::int64_t rows = item.queries.size();
         float inverse[kTile];
         for (std::int64_t c = 0; c < item.count(); ++c) {
-            inverse[c] = 1.0F / state.sum[c];
-            *element<float>(lse, item.head + c / rows, token + c % rows) = state.max[c] + std::log(state.sum[c]);
+            inverse[c] = 1.0F / sum_exp[c];
+            *element<float>(lse, item.head + c / rows, token + c % rows) = max_exp[c] + std::log(sum_exp[c]);
         }
         for (std::int64_t g = 0; g < item.heads; ++g) {
-            store_tile(sum + g * rows * width(), inverse + g * rows, o.dtype(), element(o, token, (item.head + g) * o.extent(2)),
-                       o.row_stride(), rows, o.extent(2));
+            store_tile(sum + g * rows * width(), inverse + g * rows, head_rows_of(o, item.head + g, item.sample->q_begin, item.queries));
         }
     }
 };
@@ -152,7 +156,7 @@ std::int64_t heads_per_item(const std::vector<Sample>& samples, std::int64_t gro
 
 void CpuBackend::attention(Context& ctx, const Attention& params, const Segments& segments, const Tensor& q, const Tensor& k,
                            const Tensor& v, const Tensor& o, const Tensor& lse) {
-    cpu::require_computable(q);
+    if (!supports(q.dtype())) fail(Failure::Run, "attention: the cpu backend computes in fp32 and bf16, but q is {}", q.str());
     const auto samples = cpu::samples_of(segments, params.window, q.extent(0), k.extent(0));
     const auto blocks = cpu::query_blocks(samples);
     const std::int64_t heads = cpu::heads_per_item(samples, q.extent(1) / k.extent(1));

@@ -58,10 +58,17 @@ TANDEM_CLONES void score_gradient_by_row(const float* s, const float* p, const f
     }
 }
 
-TANDEM_CLONES float dot_piece(const float* a, const float* b, std::int64_t n) {
+TANDEM_CLONES float dot_fp32(const float* a, const float* b, std::int64_t n) {
     float sum = 0.0F;
 #pragma omp simd reduction(+ : sum)
     for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+    return sum;
+}
+
+TANDEM_CLONES float dot_bf16(const std::uint16_t* a, const std::uint16_t* b, std::int64_t n) {
+    float sum = 0.0F;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t i = 0; i < n; ++i) sum += widen(a[i]) * widen(b[i]);
     return sum;
 }
 
@@ -93,15 +100,13 @@ struct Gradient {
     [[nodiscard]] float inverse_cap() const { return params.softcap > 0.0 ? static_cast<float>(1.0 / params.softcap) : 0.0F; }
     [[nodiscard]] std::int64_t scratch() const { return kTile * (6 * width() + 3 * kTile); }
 
-    /// D_i = sum_c do_ic o_ic for every head of one token.
+    /// D_i = sum_c do_ic o_ic of one token's heads.
     void token_delta(std::int64_t i) const {
         for (std::int64_t h = 0; h < q.extent(1); ++h) {
-            float sum = 0.0F;
-            for (std::int64_t c = 0; c < d(); c += kPiece) {
-                const Piece p{i, h * d() + c, std::min(kPiece, d() - c)};
-                sum += dot_piece(Input(d_o, p), Input(o, p), p.count);
-            }
-            *element<float>(delta, h, i) = sum;
+            const std::int64_t at = h * d();
+            float* sum = element<float>(delta, h, i);
+            if (o.dtype() == DType::F32) *sum = dot_fp32(element<float>(d_o, i, at), element<float>(o, i, at), d());
+            else *sum = dot_bf16(element<std::uint16_t>(d_o, i, at), element<std::uint16_t>(o, i, at), d());
         }
     }
 
@@ -120,7 +125,6 @@ private:
 void Gradient::queries(const Block& block, std::int64_t head, float* scratch) const {
     const Sample& sample = *block.sample;
     const Span rows = block.rows;
-    const std::int64_t columns = padded(rows.size());
     Tiles tiles(scratch);
     float* q_t = tiles.take(kTile * width());
     float* do_t = tiles.take(kTile * width());
@@ -130,33 +134,37 @@ void Gradient::queries(const Block& block, std::int64_t head, float* scratch) co
     float* s = tiles.take(kTile * kTile);
     float* p = tiles.take(kTile * kTile);
     float* ds = tiles.take(kTile * kTile);
-    std::fill(q_t, k_tile, 0.0F);
+    std::fill_n(q_t, 2 * kTile * width(), 0.0F);
     std::fill_n(dq_sum, kTile * width(), 0.0F);
-    load_tile_transposed(head_rows(q, head, sample.q_begin, rows), scale(), q_t);
-    load_tile_transposed(head_rows(d_o, head, sample.q_begin, rows), 1.0F, do_t);
+    load_tile_transposed(head_rows(q, head, sample.q_begin, rows), scale(), q_t, k_tile);
+    load_tile_transposed(head_rows(d_o, head, sample.q_begin, rows), 1.0F, do_t, k_tile);
     float lse_rows[kTile] = {};
     float delta_rows[kTile] = {};
     std::copy_n(element<float>(lse, head, sample.q_begin + rows.first), rows.size(), lse_rows);
     std::copy_n(element<float>(delta, head, sample.q_begin + rows.first), rows.size(), delta_rows);
     const Span visible = sample.keys_of(rows);
-    for (std::int64_t first = visible.first; first < visible.last; first += kTile) {
-        const Span keys{first, std::min(visible.last, first + kTile)};
+    for (Span keys{0, visible.first}; keys.last < visible.last;) {
+        keys = sample.next_keys(rows, keys.last, visible.last);
+        const std::int64_t n = keys.size();
+        const Span columns = columns_within(rows, sample.queries_of(keys));
+        const std::int64_t c = columns.first;
         load_tile(head_rows(k, head / group(), sample.k_begin, keys), k_tile);
         load_tile(head_rows(v, head / group(), sample.k_begin, keys), v_tile);
-        tile_product(keys.size(), columns, d(), k_tile, width(), q_t, kTile, s, kTile, Write::Overwrite);
-        softcap(s, keys.size());
-        probabilities_by_column(s, lse_rows, p, keys.size(), columns);
+        tile_product(n, columns.size(), d(), k_tile, width(), q_t + c, kTile, s + c, kTile, Write::Overwrite);
+        softcap(s, n);
+        probabilities_by_column(s + c, lse_rows + c, p + c, n, columns.size());
         if (!sample.all_visible(rows, keys)) {
             const std::int64_t shift = keys.first - rows.first + 1;
-            mask_outside_band(p, keys.size(), shift - sample.high(), shift - sample.low(), 0.0F);
+            mask_outside_band(p, n, shift - sample.high(), shift - sample.low(), 0.0F);
         }
-        tile_product(keys.size(), columns, d(), v_tile, width(), do_t, kTile, ds, kTile, Write::Overwrite);
-        score_gradient_by_column(s, p, delta_rows, inverse_cap(), ds, keys.size(), columns);
-        tile_product_transposed(rows.size(), width(), keys.size(), ds, kTile, k_tile, width(), dq_sum, width(), Write::Accumulate);
+        tile_product(n, columns.size(), d(), v_tile, width(), do_t + c, kTile, ds + c, kTile, Write::Overwrite);
+        score_gradient_by_column(s + c, p + c, delta_rows + c, inverse_cap(), ds + c, n, columns.size());
+        tile_product_transposed(std::min(rows.size(), columns.last) - c, width(), n, ds + c, kTile, k_tile, width(), dq_sum + c * width(),
+                                width(), Write::Accumulate);
     }
     float scales[kTile];
     std::fill_n(scales, kTile, scale());
-    store_tile(dq_sum, scales, dq.dtype(), element(dq, sample.q_begin + rows.first, head * d()), dq.row_stride(), rows.size(), d());
+    store_tile(dq_sum, scales, head_rows_of(dq, head, sample.q_begin, rows));
 }
 
 // p and ds, queries by keys: dv_j += sum_i p_ij do_i;  dk_j += sum_i ds_ij q_i
@@ -164,28 +172,32 @@ void Gradient::add_head(const Block& block, std::int64_t head, const float* k_t,
                         Tiles tiles) const {
     const Sample& sample = *block.sample;
     const Span keys = block.rows;
-    const std::int64_t columns = padded(keys.size());
     float* q_tile = tiles.take(kTile * width());
     float* do_tile = tiles.take(kTile * width());
     float* s = tiles.take(kTile * kTile);
     float* p = tiles.take(kTile * kTile);
     float* ds = tiles.take(kTile * kTile);
     const Span visible = sample.queries_of(keys);
-    for (std::int64_t first = visible.first; first < visible.last; first += kTile) {
-        const Span rows{first, std::min(visible.last, first + kTile)};
+    for (Span rows{0, visible.first}; rows.last < visible.last;) {
+        rows = sample.next_queries(keys, rows.last, visible.last);
+        const std::int64_t n = rows.size();
+        const Span columns = columns_within(keys, sample.keys_of(rows));
+        const std::int64_t c = columns.first;
+        const std::int64_t used = std::min(keys.size(), columns.last) - c;
         load_tile(head_rows(q, head, sample.q_begin, rows), q_tile);
         load_tile(head_rows(d_o, head, sample.q_begin, rows), do_tile);
-        tile_product(rows.size(), columns, d(), q_tile, width(), k_t, kTile, s, kTile, Write::Overwrite);
-        softcap(s, rows.size());
-        probabilities_by_row(s, element<float>(lse, head, sample.q_begin + first), p, rows.size(), columns);
+        tile_product(n, columns.size(), d(), q_tile, width(), k_t + c, kTile, s + c, kTile, Write::Overwrite);
+        softcap(s, n);
+        probabilities_by_row(s + c, element<float>(lse, head, sample.q_begin + rows.first), p + c, n, columns.size());
         if (!sample.all_visible(rows, keys)) {
             const std::int64_t shift = rows.first - keys.first;
-            mask_outside_band(p, rows.size(), shift + sample.low(), shift + sample.high(), 0.0F);
+            mask_outside_band(p, n, shift + sample.low(), shift + sample.high(), 0.0F);
         }
-        tile_product_transposed(keys.size(), width(), rows.size(), p, kTile, do_tile, width(), dv_sum, width(), Write::Accumulate);
-        tile_product(rows.size(), columns, d(), do_tile, width(), v_t, kTile, ds, kTile, Write::Overwrite);
-        score_gradient_by_row(s, p, element<float>(delta, head, sample.q_begin + first), inverse_cap(), ds, rows.size(), columns);
-        tile_product_transposed(keys.size(), width(), rows.size(), ds, kTile, q_tile, width(), dk_sum, width(), Write::Accumulate);
+        tile_product_transposed(used, width(), n, p + c, kTile, do_tile, width(), dv_sum + c * width(), width(), Write::Accumulate);
+        tile_product(n, columns.size(), d(), do_tile, width(), v_t + c, kTile, ds + c, kTile, Write::Overwrite);
+        score_gradient_by_row(s + c, p + c, element<float>(delta, head, sample.q_begin + rows.first), inverse_cap(), ds + c, n,
+                              columns.size());
+        tile_product_transposed(used, width(), n, ds + c, kTile, q_tile, width(), dk_sum + c * width(), width(), Write::Accumulate);
     }
 }
 
@@ -197,17 +209,17 @@ void Gradient::keys(const Block& block, std::int64_t kv_head, float* scratch) co
     float* v_t = tiles.take(kTile * width());
     float* dk_sum = tiles.take(kTile * width());
     float* dv_sum = tiles.take(kTile * width());
-    std::fill_n(k_t, 4 * kTile * width(), 0.0F);
-    load_tile_transposed(head_rows(k, kv_head, sample.k_begin, keys), scale(), k_t);
-    load_tile_transposed(head_rows(v, kv_head, sample.k_begin, keys), 1.0F, v_t);
+    std::fill_n(k_t, 2 * kTile * width(), 0.0F);
+    load_tile_transposed(head_rows(k, kv_head, sample.k_begin, keys), scale(), k_t, dk_sum);
+    load_tile_transposed(head_rows(v, kv_head, sample.k_begin, keys), 1.0F, v_t, dk_sum);
+    std::fill_n(dk_sum, 2 * kTile * width(), 0.0F);
     for (std::int64_t head = kv_head * group(); head < (kv_head + 1) * group(); ++head)
         add_head(block, head, k_t, v_t, dk_sum, dv_sum, tiles);
     float scales[kTile];
     std::fill_n(scales, kTile, scale());
-    const std::int64_t token = sample.k_begin + keys.first;
-    store_tile(dk_sum, scales, dk.dtype(), element(dk, token, kv_head * d()), dk.row_stride(), keys.size(), d());
+    store_tile(dk_sum, scales, head_rows_of(dk, kv_head, sample.k_begin, keys));
     std::fill_n(scales, kTile, 1.0F);
-    store_tile(dv_sum, scales, dv.dtype(), element(dv, token, kv_head * d()), dv.row_stride(), keys.size(), d());
+    store_tile(dv_sum, scales, head_rows_of(dv, kv_head, sample.k_begin, keys));
 }
 
 }  // namespace
@@ -217,7 +229,7 @@ void Gradient::keys(const Block& block, std::int64_t kv_head, float* scratch) co
 void CpuBackend::attention_backward(Context& ctx, const Attention& params, const Segments& segments, const Tensor& d_o, const Tensor& q,
                                     const Tensor& k, const Tensor& v, const Tensor& o, const Tensor& lse, const Tensor& dq,
                                     const Tensor& dk, const Tensor& dv) {
-    cpu::require_computable(q);
+    if (!supports(q.dtype())) fail(Failure::Run, "attention_backward: the cpu backend computes in fp32 and bf16, but q is {}", q.str());
     const auto samples = cpu::samples_of(segments, params.window, q.extent(0), k.extent(0));
     for (const auto& sample : samples)
         require(sample.queries == sample.keys, "attention_backward: a sample has {} queries and {} keys; equal numbers are needed",

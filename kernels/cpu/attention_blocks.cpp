@@ -10,6 +10,28 @@ Span Sample::keys_of(Span q) const { return {std::max<std::int64_t>(0, q.first +
 
 Span Sample::queries_of(Span k) const { return {std::max<std::int64_t>(0, k.first - high() + 1), std::min(queries, k.last - low())}; }
 
+namespace {
+
+Span tile_or_half(std::int64_t first, std::int64_t last, bool whole) {
+    return {first, std::min(last, first + (whole ? kTile : kTile / 2))};
+}
+
+}  // namespace
+
+Span Sample::next_keys(Span q, std::int64_t first, std::int64_t last) const {
+    return tile_or_half(first, last, all_visible(q, {first, std::min(last, first + kTile)}));
+}
+
+Span Sample::next_queries(Span k, std::int64_t first, std::int64_t last) const {
+    return tile_or_half(first, last, all_visible({first, std::min(last, first + kTile)}, k));
+}
+
+Span columns_within(Span block, Span visible) {
+    const std::int64_t first = std::max(block.first, visible.first) - block.first;
+    const std::int64_t last = std::min(block.last, visible.last) - block.first;
+    return {first / kVector * kVector, padded(last)};
+}
+
 std::vector<Sample> samples_of(const Segments& segments, std::int64_t window, std::int64_t q_tokens, std::int64_t k_tokens) {
     const auto* q = segments.q.data<std::int32_t>();
     const auto* k = segments.k.data<std::int32_t>();
@@ -57,6 +79,10 @@ std::vector<Block> key_blocks(const std::vector<Sample>& samples) {
 
 TileSource head_rows(const Tensor& x, std::int64_t head, std::int64_t begin, Span rows) {
     return {x.dtype(), element(x, begin + rows.first, head * x.extent(2)), x.row_stride(), rows.size(), x.extent(2)};
+}
+
+TileTarget head_rows_of(const Tensor& y, std::int64_t head, std::int64_t begin, Span rows) {
+    return {y.dtype(), element(y, begin + rows.first, head * y.extent(2)), y.row_stride(), rows.size(), y.extent(2)};
 }
 
 }  // namespace tandem::cpu

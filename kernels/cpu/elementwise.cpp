@@ -22,30 +22,41 @@ TANDEM_CLONES void axpy_piece(float alpha, const float* x, const float* y, float
     for (std::int64_t i = 0; i < n; ++i) out[i] = y[i] + alpha * x[i];
 }
 
-// keep = uniform01(word) >= p, with uniform01(word) = (word >> 8) 2^-24, compared as integers.
-TANDEM_CLONES void dropout_piece(std::uint64_t key, std::uint64_t row, std::uint64_t column, std::uint32_t threshold, float divisor,
-                                 const float* x, float* y, std::int64_t n) {
+// Word 0 of Philox4x32-10 at counters (row; column + i). Each of its four words lies in the low half of a 64-bit lane, whose
+// upper half is never read, so that no step moves data between lanes.
+TANDEM_CLONES void philox_piece(std::uint64_t key, std::uint64_t row, std::uint64_t column, std::uint32_t* words, std::int64_t n) {
+    constexpr std::uint64_t kLow = 0xffffffffU;
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
         const std::uint64_t counter = column + static_cast<std::uint64_t>(i);
-        auto k0 = static_cast<std::uint32_t>(key);
-        auto k1 = static_cast<std::uint32_t>(key >> 32U);
-        auto c0 = static_cast<std::uint32_t>(counter);
-        auto c1 = static_cast<std::uint32_t>(counter >> 32U);
-        auto c2 = static_cast<std::uint32_t>(row);
-        auto c3 = static_cast<std::uint32_t>(row >> 32U);
+        std::uint64_t c0 = counter;
+        std::uint64_t c1 = counter >> 32U;
+        std::uint64_t c2 = row;
+        std::uint64_t c3 = row >> 32U;
+        std::uint64_t k0 = key & kLow;
+        std::uint64_t k1 = key >> 32U;
 #pragma GCC unroll 10
         for (int round = 0; round < 10; ++round) {
-            const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c0;
-            const std::uint64_t p1 = std::uint64_t{0xCD9E8D57U} * c2;
-            c0 = static_cast<std::uint32_t>(p1 >> 32U) ^ c1 ^ k0;
-            c2 = static_cast<std::uint32_t>(p0 >> 32U) ^ c3 ^ k1;
-            c1 = static_cast<std::uint32_t>(p1);
-            c3 = static_cast<std::uint32_t>(p0);
+            const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * (c0 & kLow);
+            const std::uint64_t p1 = std::uint64_t{0xCD9E8D57U} * (c2 & kLow);
+            c0 = (p1 >> 32U) ^ c1 ^ k0;
+            c2 = (p0 >> 32U) ^ c3 ^ k1;
+            c1 = p1;
+            c3 = p0;
             k0 += 0x9E3779B9U;
             k1 += 0xBB67AE85U;
         }
-        y[i] = (c0 >> 8U) >= threshold ? x[i] / divisor : 0.0F;
+        words[i] = static_cast<std::uint32_t>(c0);
+    }
+}
+
+// keep = uniform01(word) >= p, with uniform01(word) = (word >> 8) 2^-24, compared as integers.
+TANDEM_CLONES void dropout_piece(const std::uint32_t* words, std::uint32_t threshold, float divisor, const float* x, float* y,
+                                 std::int64_t n) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) {
+        const float kept = x[i] / divisor;
+        y[i] = (words[i] >> 8U) >= threshold ? kept : 0.0F;
     }
 }
 
@@ -137,8 +148,9 @@ void CpuBackend::dropout(Context&, const DropoutMask& mask, const Tensor& row_id
         const std::int64_t column = i % per_row * cpu::kPiece;
         const Piece p{i / per_row, column, std::min(cpu::kPiece, columns - column)};
         Output out(y, p);
-        cpu::dropout_piece(mask.key, static_cast<std::uint64_t>(ids[p.row]), static_cast<std::uint64_t>(column), threshold, divisor,
-                           Input(x, p), out, p.count);
+        std::uint32_t words[cpu::kPiece];
+        cpu::philox_piece(mask.key, static_cast<std::uint64_t>(ids[p.row]), static_cast<std::uint64_t>(column), words, p.count);
+        cpu::dropout_piece(words, threshold, divisor, Input(x, p), out, p.count);
         out.store();
     });
 }

@@ -10,48 +10,62 @@ namespace tandem::cpu {
 namespace {
 
 constexpr std::int64_t kMaxRows = 4;
-constexpr std::int64_t kColumns = 16;  ///< rows of W that one call treats
+constexpr std::int64_t kColumns = 16;  ///< rows of W, columns of c, that one call treats
 
-/// sums[r] = x_r . w_r for kWide rows of w at once, so that one load of x serves them and enough chains of additions run.
-template <int kWide, class Load, class T>
-TANDEM_INLINE void dot_rows(const float* x, const T* w, std::int64_t row_stride, std::int64_t k, float* sums, const Load& load) {
-    constexpr int kLanes = 16;
-    float lanes[kWide][kLanes] = {};
+/// sums[t] = x_t . w for kTokens rows of x [kTokens, k]: w is read once, in one forward run of memory.
+template <int kTokens, class T>
+TANDEM_INLINE void dot_row(const float* x, const T* w, std::int64_t k, float* sums) {
+    constexpr int kChains = 4 / kTokens < 1 ? 1 : 4 / kTokens;  // independent additions, to hide their latency
+    constexpr std::int64_t kStep = kChains * kLanes;
+    Vector partial[kTokens][kChains] = {};
     std::int64_t j = 0;
-    for (; j + kLanes <= k; j += kLanes) {
-#pragma GCC unroll 8
-        for (int r = 0; r < kWide; ++r) {
-#pragma omp simd
-            for (int l = 0; l < kLanes; ++l) lanes[r][l] += x[j + l] * load(w[r * row_stride + j + l]);
+    for (; j + kStep <= k; j += kStep) {
+#pragma GCC unroll 4
+        for (int chain = 0; chain < kChains; ++chain) {
+            Vector weights;
+            load_vector(w + j + chain * kLanes, weights);
+#pragma GCC unroll 4
+            for (int t = 0; t < kTokens; ++t) {
+                Vector values;
+                load_vector(x + t * k + j + chain * kLanes, values);
+                partial[t][chain] += values * weights;
+            }
         }
     }
-    for (int r = 0; r < kWide; ++r) {
+    for (int t = 0; t < kTokens; ++t) {
+        for (int chain = 1; chain < kChains; ++chain) partial[t][0] += partial[t][chain];
         float sum = 0.0F;
-        for (const float lane : lanes[r]) sum += lane;
-        for (std::int64_t i = j; i < k; ++i) sum += x[i] * load(w[r * row_stride + i]);
-        sums[r] = sum;
+        for (std::int64_t l = 0; l < kLanes; ++l) sum += partial[t][0][l];
+        for (std::int64_t i = j; i < k; ++i) sum += x[t * k + i] * widen(w[i]);
+        sums[t] = sum;
     }
 }
 
-template <class Load, class T>
-TANDEM_INLINE void dot_all_rows(const float* x, const T* w, std::int64_t row_stride, std::int64_t rows, std::int64_t k, float* sums,
-                                const Load& load) {
-    std::int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) dot_rows<4>(x, w + r * row_stride, row_stride, k, sums + r, load);
-    for (; r < rows; ++r) dot_rows<1>(x, w + r * row_stride, row_stride, k, sums + r, load);
+/// sums [rows, tokens]
+template <class T>
+TANDEM_INLINE void dot_rows(const float* x, std::int64_t tokens, const T* w, std::int64_t row_stride, std::int64_t rows, std::int64_t k,
+                            float* sums) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const T* row = w + r * row_stride;
+        switch (tokens) {
+            case 1: dot_row<1>(x, row, k, sums + r * tokens); break;
+            case 2: dot_row<2>(x, row, k, sums + r * tokens); break;
+            case 3: dot_row<3>(x, row, k, sums + r * tokens); break;
+            default: dot_row<kMaxRows>(x, row, k, sums + r * tokens); break;
+        }
+    }
 }
 
 }  // namespace
 
-TANDEM_CLONES void gemv_rows_fp32(const float* x, const float* w, std::int64_t row_stride, std::int64_t rows, std::int64_t k, float* sums) {
-    dot_all_rows(
-        x, w, row_stride, rows, k, sums, [](float value) __attribute__((always_inline)) { return value; });
+TANDEM_CLONES void gemv_rows_fp32(const float* x, std::int64_t tokens, const float* w, std::int64_t row_stride, std::int64_t rows,
+                                  std::int64_t k, float* sums) {
+    dot_rows(x, tokens, w, row_stride, rows, k, sums);
 }
 
-TANDEM_CLONES void gemv_rows_bf16(const float* x, const std::uint16_t* w, std::int64_t row_stride, std::int64_t rows, std::int64_t k,
-                                  float* sums) {
-    dot_all_rows(
-        x, w, row_stride, rows, k, sums, [](std::uint16_t value) __attribute__((always_inline)) { return widen(value); });
+TANDEM_CLONES void gemv_rows_bf16(const float* x, std::int64_t tokens, const std::uint16_t* w, std::int64_t row_stride, std::int64_t rows,
+                                  std::int64_t k, float* sums) {
+    dot_rows(x, tokens, w, row_stride, rows, k, sums);
 }
 
 bool gemv_applies(const Operand& a, const Operand& b) {
@@ -68,18 +82,14 @@ void gemv(int threads, const Tensor& x, const Tensor& w, const Tensor& c, double
     parallel_for(threads, (n + kColumns - 1) / kColumns, [&](std::int64_t block) {
         const std::int64_t first = block * kColumns;
         const std::int64_t count = std::min(kColumns, n - first);
-        float sums[kColumns];
+        float sums[kColumns * kMaxRows];
+        if (w.dtype() == DType::F32) gemv_rows_fp32(wide.data(), m, element<float>(w, first, 0), w.row_stride(), count, k, sums);
+        else gemv_rows_bf16(wide.data(), m, element<std::uint16_t>(w, first, 0), w.row_stride(), count, k, sums);
         for (std::int64_t i = 0; i < m; ++i) {
-            const float* row = wide.data() + i * k;
-            if (w.dtype() == DType::F32) gemv_rows_fp32(row, element<float>(w, first, 0), w.row_stride(), count, k, sums);
-            else gemv_rows_bf16(row, element<std::uint16_t>(w, first, 0), w.row_stride(), count, k, sums);
-            for (std::int64_t j = 0; j < count; ++j) sums[j] *= static_cast<float>(alpha);
-            if (write == Write::Accumulate) {
-                float old[kColumns];
-                widen(c.dtype(), element(c, i, first), old, count);
-                for (std::int64_t j = 0; j < count; ++j) sums[j] += old[j];
-            }
-            narrow(c.dtype(), sums, element(c, i, first), count);
+            float result[kColumns] = {};
+            if (write == Write::Accumulate) widen(c.dtype(), element(c, i, first), result, count);
+            for (std::int64_t j = 0; j < count; ++j) result[j] += static_cast<float>(alpha) * sums[j * m + i];
+            narrow(c.dtype(), result, element(c, i, first), count);
         }
     });
 }

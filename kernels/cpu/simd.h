@@ -20,6 +20,13 @@
 
 namespace tandem::cpu {
 
+// Vectors of the compiler's own, for loops whose accumulators must stay in registers: each becomes one, two or four
+// registers, whatever the processor has. Passed by reference only: a call by value would depend on the instruction set.
+inline constexpr std::int64_t kLanes = 16;
+using Vector = float __attribute__((vector_size(kLanes * sizeof(float)), may_alias));
+using UnalignedVector = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+TANDEM_INLINE float widen(float x) { return x; }
 TANDEM_INLINE float widen(std::uint16_t bf16) { return std::bit_cast<float>(static_cast<std::uint32_t>(bf16) << 16U); }
 
 /// Round to nearest even; NaN stays NaN.
@@ -31,6 +38,14 @@ TANDEM_INLINE std::uint16_t narrow(float value) {
 }
 
 TANDEM_INLINE float round_to_bf16(float value) { return widen(narrow(value)); }
+
+TANDEM_INLINE void load_vector(const float* x, Vector& y) { y = *reinterpret_cast<const UnalignedVector*>(x); }
+
+TANDEM_INLINE void load_vector(const std::uint16_t* bf16, Vector& y) {
+    using Halves = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t)), aligned(2), may_alias));
+    using Words = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
+    y = reinterpret_cast<Vector>(__builtin_convertvector(*reinterpret_cast<const Halves*>(bf16), Words) << 16U);
+}
 
 /// e^x to 2 ulp for x in [-87.3, 88.3]; 0 below, infinity above, NaN for NaN. Reduction by multiples of log 2 and the
 /// polynomial of Cephes' expf.

@@ -9,8 +9,7 @@ namespace tandem::cpu {
 
 namespace {
 
-// A vector of the compiler's own: it becomes one, two or four registers, whatever the processor has.
-using Vector = float __attribute__((vector_size(kVector * sizeof(float)), may_alias));
+static_assert(kVector == kLanes);
 
 constexpr std::int64_t kRows = 6;  ///< rows of a register block: with one vector each, what 16 registers hold
 
@@ -61,9 +60,52 @@ TANDEM_CLONES void tile_product_transposed(std::int64_t m, std::int64_t n, std::
     product<true>(m, n, k, a, lda, b, ldb, c, ldc, write == Write::Accumulate);
 }
 
-TANDEM_CLONES void scale_row(float* x, float scale, std::int64_t n) {
+// Whole tiles in one call: rows of a head are short.
+TANDEM_CLONES void load_tile_bf16(const std::uint16_t* x, std::int64_t stride, std::int64_t rows, std::int64_t d, float* tile,
+                                  std::int64_t width) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const std::uint16_t* from = x + r * stride;
+        float* to = tile + r * width;
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) x[i] *= scale;
+        for (std::int64_t c = 0; c < d; ++c) to[c] = widen(from[c]);
+    }
+}
+
+TANDEM_CLONES void load_tile_fp32(const float* x, std::int64_t stride, std::int64_t rows, std::int64_t d, float* tile, std::int64_t width) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const float* from = x + r * stride;
+        float* to = tile + r * width;
+#pragma omp simd
+        for (std::int64_t c = 0; c < d; ++c) to[c] = from[c];
+    }
+}
+
+TANDEM_CLONES void store_tile_bf16(const float* tile, std::int64_t width, const float* row_scale, std::uint16_t* y, std::int64_t stride,
+                                   std::int64_t rows, std::int64_t d) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const float* from = tile + r * width;
+        std::uint16_t* to = y + r * stride;
+        const float scale = row_scale[r];
+#pragma omp simd
+        for (std::int64_t c = 0; c < d; ++c) to[c] = narrow(from[c] * scale);
+    }
+}
+
+TANDEM_CLONES void store_tile_fp32(const float* tile, std::int64_t width, const float* row_scale, float* y, std::int64_t stride,
+                                   std::int64_t rows, std::int64_t d) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+        const float* from = tile + r * width;
+        float* to = y + r * stride;
+        const float scale = row_scale[r];
+#pragma omp simd
+        for (std::int64_t c = 0; c < d; ++c) to[c] = from[c] * scale;
+    }
+}
+
+TANDEM_CLONES void transpose_scaled(const float* x, std::int64_t width, std::int64_t rows, std::int64_t d, float scale, float* tile) {
+    for (std::int64_t c = 0; c < d; ++c) {
+        for (std::int64_t r = 0; r < rows; ++r) tile[c * kTile + r] = scale * x[r * width + c];
+    }
 }
 
 TANDEM_CLONES void softcap_tile(float* tile, std::int64_t n, float cap) {
@@ -72,45 +114,24 @@ TANDEM_CLONES void softcap_tile(float* tile, std::int64_t n, float cap) {
     for (std::int64_t i = 0; i < n; ++i) tile[i] = cap * tanh_fast(tile[i] * inverse);
 }
 
-namespace {
-
-const std::byte* row_of(const TileSource& source, std::int64_t r) {
-    return static_cast<const std::byte*>(source.data) + static_cast<std::size_t>(r * source.stride) * size_of(source.type);
-}
-
-}  // namespace
-
 void load_tile(const TileSource& source, float* tile) {
     const std::int64_t width = padded(source.d);
-    for (std::int64_t r = 0; r < source.rows; ++r) {
-        float* row = tile + r * width;
-        widen(source.type, row_of(source, r), row, source.d);
-        std::fill(row + source.d, row + width, 0.0F);
-    }
+    if (source.type == DType::F32)
+        load_tile_fp32(static_cast<const float*>(source.data), source.stride, source.rows, source.d, tile, width);
+    else load_tile_bf16(static_cast<const std::uint16_t*>(source.data), source.stride, source.rows, source.d, tile, width);
+    if (width == source.d) return;
+    for (std::int64_t r = 0; r < source.rows; ++r) std::fill(tile + r * width + source.d, tile + (r + 1) * width, 0.0F);
 }
 
-void load_tile_transposed(const TileSource& source, float scale, float* tile) {
-    float part[kTile];
-    for (std::int64_t r = 0; r < source.rows; ++r) {
-        for (std::int64_t c = 0; c < source.d; c += kTile) {
-            const std::int64_t count = std::min(kTile, source.d - c);
-            widen(source.type, row_of(source, r) + static_cast<std::size_t>(c) * size_of(source.type), part, count);
-            for (std::int64_t i = 0; i < count; ++i) tile[(c + i) * kTile + r] = scale * part[i];
-        }
-    }
+void load_tile_transposed(const TileSource& source, float scale, float* tile, float* scratch) {
+    load_tile(source, scratch);
+    transpose_scaled(scratch, padded(source.d), source.rows, source.d, scale, tile);
 }
 
-void store_tile(const float* tile, const float* row_scale, DType type, void* data, std::int64_t stride, std::int64_t rows, std::int64_t d) {
-    float part[kTile];
-    auto* target = static_cast<std::byte*>(data);
-    for (std::int64_t r = 0; r < rows; ++r) {
-        for (std::int64_t c = 0; c < d; c += kTile) {
-            const std::int64_t count = std::min(kTile, d - c);
-            std::copy_n(tile + r * padded(d) + c, count, part);
-            scale_row(part, row_scale[r], count);
-            narrow(type, part, target + static_cast<std::size_t>(r * stride + c) * size_of(type), count);
-        }
-    }
+void store_tile(const float* tile, const float* row_scale, const TileTarget& y) {
+    const std::int64_t width = padded(y.d);
+    if (y.type == DType::F32) store_tile_fp32(tile, width, row_scale, static_cast<float*>(y.data), y.stride, y.rows, y.d);
+    else store_tile_bf16(tile, width, row_scale, static_cast<std::uint16_t*>(y.data), y.stride, y.rows, y.d);
 }
 
 void mask_outside_band(float* tile, std::int64_t rows, std::int64_t first, std::int64_t last, float value) {

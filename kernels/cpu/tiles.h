@@ -13,19 +13,24 @@ inline constexpr std::int64_t kVector = 16;  ///< columns come in multiples of t
 
 [[nodiscard]] constexpr std::int64_t padded(std::int64_t columns) { return (columns + kVector - 1) / kVector * kVector; }
 
-/// `rows` rows of d elements that lie `stride` elements apart in a fp32, bf16 or fp16 matrix.
+/// `rows` rows of d elements that lie `stride` elements apart in a fp32 or bf16 matrix.
 struct TileSource {
     DType type;
     const void* data;
     std::int64_t stride, rows, d;
 };
+struct TileTarget {
+    DType type;
+    void* data;
+    std::int64_t stride, rows, d;
+};
 
 /// tile [rows, padded(d)] = source, padded with zeros.
 void load_tile(const TileSource& source, float* tile);
-/// The first `rows` columns of tile [d, kTile] = scale * source^T.
-void load_tile_transposed(const TileSource& source, float scale, float* tile);
-/// The first d columns of tile [rows, padded(d)], times row_scale[r], to a matrix of `type`.
-void store_tile(const float* tile, const float* row_scale, DType type, void* data, std::int64_t stride, std::int64_t rows, std::int64_t d);
+/// The first `rows` columns of tile [d, kTile] = scale * source^T; scratch [rows, padded(d)].
+void load_tile_transposed(const TileSource& source, float scale, float* tile, float* scratch);
+/// y = the first d columns of tile [rows, padded(d)], times row_scale[r].
+void store_tile(const float* tile, const float* row_scale, const TileTarget& y);
 
 /// c [m, n] (+)= a [m, k] b [k, n]; leading dimensions in elements, n and those of b and c multiples of kVector.
 void tile_product(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda, const float* b, std::int64_t ldb,

@@ -59,9 +59,10 @@ void check_required(const RunConfig& config, const std::string& path, Purpose pu
         case Purpose::Eval:
             require_key(!config.model.path.empty(), "model.path", "eval", path);
             require_key(!config.data.validation.empty(), "data.validation", "eval", path);
+            require_key(!config.output.dir.empty() || config.data.cache.has_value(), "output.dir", "eval", path);
             break;
         case Purpose::Prepare:
-            require_key(!config.model.path.empty() || config.data.format == DataFormat::Tokenized, "model.path", "prepare", path);
+            require_key(!config.model.path.empty(), "model.path", "prepare", path);
             require_key(!config.data.train.empty() || !config.data.validation.empty(), "data.train", "prepare", path);
             require_key(!config.output.dir.empty() || config.data.cache.has_value(), "output.dir", "prepare", path);
             break;

@@ -30,10 +30,10 @@ public:
     /// Steps of `epochs` epochs; a fraction counts as in transformers.TrainingArguments: rounded up to a whole step.
     [[nodiscard]] std::int64_t total_steps(double epochs) const;
 
-    [[nodiscard]] std::vector<Row> rows(std::int64_t step) const;              ///< of the global batch
-    [[nodiscard]] std::int64_t tokens(std::int64_t step) const;                ///< of the global batch
-    [[nodiscard]] std::int64_t trained_tokens(std::int64_t step) const;        ///< of the global batch: the loss's divisor
-    [[nodiscard]] double epochs_done(std::int64_t step) const;                 ///< after `step` steps, for progress lines
+    [[nodiscard]] std::vector<Row> rows(std::int64_t step) const;        ///< of the global batch
+    [[nodiscard]] std::int64_t tokens(std::int64_t step) const;          ///< of the global batch
+    [[nodiscard]] std::int64_t trained_tokens(std::int64_t step) const;  ///< of the global batch: the loss's divisor
+    [[nodiscard]] double epochs_done(std::int64_t step) const;           ///< after `step` steps, for progress lines
 
     /// The micro-batches of one data rank at `step`. Every rank gets the same number of them (some may be empty), each of at
     /// most `micro_batch_size` rows, so that collectives match; over all ranks each row of the batch occurs once.
@@ -45,7 +45,7 @@ private:
         std::int64_t epoch, first_row, rows;
     };
     [[nodiscard]] Batch locate(std::int64_t step) const;
-    [[nodiscard]] bool epochs_alike() const;                            ///< all have the same number of rows
+    [[nodiscard]] bool epochs_alike() const;  ///< all have the same number of rows
     [[nodiscard]] std::int64_t last_step(std::int64_t epoch) const;
     [[nodiscard]] const EpochPlan& plan(std::int64_t epoch) const;
     [[nodiscard]] std::int64_t sum(std::int64_t step, std::span<const std::int32_t> of_sample) const;
@@ -59,7 +59,7 @@ private:
 
 /// Which of `costs.size()` rows go to which micro-batch of `rank`: longest processing time first (Graham 1969) onto the
 /// ranks, then onto a rank's micro-batches, with at most ceil(rows / (ranks x micro)) micro-batches of `micro_batch_size` rows.
-[[nodiscard]] std::vector<std::vector<std::size_t>> deal_rows(std::span<const std::int64_t> costs, std::int64_t data_ranks, std::int64_t rank,
-                                                              std::int64_t micro_batch_size);
+[[nodiscard]] std::vector<std::vector<std::size_t>> deal_rows(std::span<const std::int64_t> costs, std::int64_t data_ranks,
+                                                              std::int64_t rank, std::int64_t micro_batch_size);
 
 }  // namespace tandem

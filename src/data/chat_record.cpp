@@ -12,11 +12,25 @@ namespace {
 using RoleNames = std::span<const std::pair<std::string_view, std::string_view>>;
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kMessagesRoles = {{
-    {"system", "system"}, {"developer", "developer"}, {"user", "user"}, {"assistant", "assistant"}, {"tool", "tool"}, {"function", "function"},
+    {"system", "system"},
+    {"developer", "developer"},
+    {"user", "user"},
+    {"assistant", "assistant"},
+    {"tool", "tool"},
+    {"function", "function"},
 }};
 constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kShareGptRoles = {{
-    {"human", "user"}, {"user", "user"}, {"gpt", "assistant"}, {"assistant", "assistant"}, {"chatgpt", "assistant"}, {"bing", "assistant"},
-    {"bard", "assistant"}, {"model", "assistant"}, {"system", "system"}, {"tool", "tool"}, {"observation", "tool"},
+    {"human", "user"},
+    {"user", "user"},
+    {"gpt", "assistant"},
+    {"assistant", "assistant"},
+    {"chatgpt", "assistant"},
+    {"bing", "assistant"},
+    {"bard", "assistant"},
+    {"model", "assistant"},
+    {"system", "system"},
+    {"tool", "tool"},
+    {"observation", "tool"},
 }};
 
 Json message(std::string_view role, std::string text) { return Json{{"role", role}, {"content", std::move(text)}}; }
@@ -40,8 +54,8 @@ std::string join_parts(const Json& parts, std::string_view what, const RecordPla
         } else if (part.is_object() && (!part.contains("type") || part["type"] == "text")) {
             text += text_member(part, "text", what, place);
         } else {
-            fail(Failure::Input, "{}: {}a content part is {}, but only {{\"type\": \"text\", \"text\": \"...\"}} can be trained on", place.str(),
-                 what, excerpt(part));
+            fail(Failure::Input, "{}: {}a content part is {}, but only {{\"type\": \"text\", \"text\": \"...\"}} can be trained on",
+                 place.str(), what, excerpt(part));
         }
     }
     return text;
@@ -120,8 +134,8 @@ ChatRecord parse_alpaca(const Json& record, const RecordPlace& place) {
         if (!history->is_array()) fail(Failure::Input, "{}: \"history\" is {}, but a list is needed", place.str(), excerpt(*history));
         for (const auto& turn : *history) {
             if (!turn.is_array() || turn.size() != 2 || !turn[0].is_string() || !turn[1].is_string()) {
-                fail(Failure::Input, "{}: \"history\"[{}] is {}, but [\"question\", \"answer\"] is needed", place.str(), messages.size() / 2,
-                     excerpt(turn));
+                fail(Failure::Input, "{}: \"history\"[{}] is {}, but [\"question\", \"answer\"] is needed", place.str(),
+                     messages.size() / 2, excerpt(turn));
             }
             messages.push_back(message("user", turn[0].get<std::string>()));
             messages.push_back(message("assistant", turn[1].get<std::string>()));
@@ -145,7 +159,8 @@ ChatRecord parse_sharegpt(const Json& record, const RecordPlace& place) {
     if (turns == record.end()) (void)text_member(record, "conversations", "", place);
     // Some data sets use this list's name with the keys of `messages`.
     const bool as_messages = turns->is_array() && !turns->empty() && turns->front().is_object() && turns->front().contains("role");
-    auto messages = parse_turns(*turns, "conversations", as_messages ? Keys{"role", "content"} : Keys{"from", "value"}, kShareGptRoles, place);
+    auto messages =
+        parse_turns(*turns, "conversations", as_messages ? Keys{"role", "content"} : Keys{"from", "value"}, kShareGptRoles, place);
     add_system(messages, record, place);
     return {std::move(messages)};
 }

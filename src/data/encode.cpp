@@ -104,7 +104,8 @@ void Encoder::check(const TokenRecord& tokens, const RecordPlace& place) const {
     const auto in_vocabulary = [&](std::int32_t id) { return id >= 0 && id < settings_.vocabulary; };
     for (std::size_t i = 0; i < tokens.ids.size(); ++i) {
         if (!in_vocabulary(tokens.ids[i])) {
-            fail(Failure::Input, "{}: \"input_ids\"[{}] is {}, but the model's vocabulary has the ids 0 to {}; was it tokenised for another model?",
+            fail(Failure::Input,
+                 "{}: \"input_ids\"[{}] is {}, but the model's vocabulary has the ids 0 to {}; was it tokenised for another model?",
                  place.str(), i, tokens.ids[i], settings_.vocabulary - 1);
         }
         if (tokens.labels[i] != kNotTrained && !in_vocabulary(tokens.labels[i])) {
@@ -122,7 +123,8 @@ void Encoder::count_ends(const TokenRecord& tokens, PrepareReport& counts) const
         ++counts.bos_samples;
         if (n > 1 && tokens.ids[1] == *bos) ++counts.bos_doubled;
     }
-    if (const auto eos = tokenizer_->eos(); eos && (tokens.ids[n - 1] == *eos || (n > 1 && tokens.ids[n - 2] == *eos))) ++counts.eos_samples;
+    if (const auto eos = tokenizer_->eos(); eos && (tokens.ids[n - 1] == *eos || (n > 1 && tokens.ids[n - 2] == *eos)))
+        ++counts.eos_samples;
 }
 
 void Encoder::add_pieces(const TokenRecord& tokens, EncodedSamples& out) const {

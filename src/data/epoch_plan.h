@@ -43,7 +43,7 @@ private:
     void pack(const PlanSettings& settings, std::span<const std::int32_t> lengths);
 
     std::int64_t epoch_;
-    std::vector<std::int64_t> samples_;         ///< row after row
+    std::vector<std::int64_t> samples_;          ///< row after row
     std::vector<std::int64_t> row_begin_ = {0};  ///< [rows + 1], into samples_
 };
 

@@ -114,7 +114,8 @@ void write(const EncodedSamples& samples, TokenFileWriter& writer) {
     const auto where = files.size() == 1 ? files[0] : fmt::format("{} and {} more files", files[0], files.size() - 1);
     if (report.records == 0) fail(Failure::Input, "{}: the data has no records", where);
     fail(Failure::Input,
-         "{}: nothing to train on in {} records (format {}): {} are longer than data.max_seq_length = {} and were dropped (the longest has {} "
+         "{}: nothing to train on in {} records (format {}): {} are longer than data.max_seq_length = {} and were dropped (the longest has "
+         "{} "
          "tokens), {} samples have no trained token (data.train_on = {}, {} assistant turns)",
          where, report.records, report.format, report.overlong_dropped, settings.max_seq_length, report.longest_record,
          report.untrained_dropped, name(settings.train_on), report.answers);
@@ -152,7 +153,8 @@ PrepareReport make_token_file(const DataSettings& settings, const std::vector<st
 
 }  // namespace
 
-Prepared prepare(const DataSettings& settings, const Tokenizer* tokenizer, const ChatTemplate* chat_template, const PrepareProgress& progress) {
+Prepared prepare(const DataSettings& settings, const Tokenizer* tokenizer, const ChatTemplate* chat_template,
+                 const PrepareProgress& progress) {
     require(settings.threads >= 1 && settings.max_seq_length >= 1 && settings.vocabulary >= 1, "{} threads, {} tokens, a vocabulary of {}",
             settings.threads, settings.max_seq_length, settings.vocabulary);
     const auto files = expand_files(settings.files);

@@ -78,7 +78,8 @@ std::string text_member(const Json& record, const std::string& key, std::string_
         fail(Failure::Input, "{}: {}the key \"{}\" is missing; the keys are {}", place.str(), what, key, keys_of(record));
     }
     if (!found->is_string()) {
-        fail(Failure::Input, "{}: {}\"{}\" is {} ({}), but a string is needed", place.str(), what, key, excerpt(*found), found->type_name());
+        fail(Failure::Input, "{}: {}\"{}\" is {} ({}), but a string is needed", place.str(), what, key, excerpt(*found),
+             found->type_name());
     }
     return found->get<std::string>();
 }
@@ -88,7 +89,8 @@ namespace {
 std::vector<std::int32_t> integers(const Json& record, const std::string& key, const RecordPlace& place) {
     const auto& list = record.at(key);
     if (!list.is_array()) {
-        fail(Failure::Input, "{}: \"{}\" is {} ({}), but an array of integers is needed", place.str(), key, excerpt(list), list.type_name());
+        fail(Failure::Input, "{}: \"{}\" is {} ({}), but an array of integers is needed", place.str(), key, excerpt(list),
+             list.type_name());
     }
     constexpr std::int32_t kLargest = std::numeric_limits<std::int32_t>::max();
     std::vector<std::int32_t> values;
@@ -117,8 +119,9 @@ TokenRecord parse_tokenized(const Json& record, const RecordPlace& place) {
     const auto labels = record.find("labels");
     tokens.labels = labels == record.end() || labels->is_null() ? tokens.ids : integers(record, "labels", place);
     if (tokens.labels.size() != tokens.ids.size()) {
-        fail(Failure::Input, "{}: \"labels\" has {} entries and \"input_ids\" {}; there is one label for each token, -100 where not trained",
-             place.str(), tokens.labels.size(), tokens.ids.size());
+        fail(Failure::Input,
+             "{}: \"labels\" has {} entries and \"input_ids\" {}; there is one label for each token, -100 where not trained", place.str(),
+             tokens.labels.size(), tokens.ids.size());
     }
     return tokens;
 }

@@ -52,7 +52,8 @@ void RecordReader::refuse_binary(std::string_view head) const {
 
 FileLayout RecordReader::recognise(std::string_view head, PlainText plain_text) const {
     auto extension = std::filesystem::path(name_).extension().string();
-    std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(extension.begin(), extension.end(), extension.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     const char first = first_of(head);
     // A text may well begin with a bracket; only an object's brace makes a .txt file JSON.
     const bool named_as_text = extension == ".txt" || extension == ".md";
@@ -155,8 +156,8 @@ void RecordReader::end_array() {
     array_done_ = true;
     skip_space();
     if (peek() >= 0) {
-        fail(Failure::Input, "{}:{}: there is more after the end of the JSON array; one array a file, or JSON Lines (one object a line)", name_,
-             line_);
+        fail(Failure::Input, "{}:{}: there is more after the end of the JSON array; one array a file, or JSON Lines (one object a line)",
+             name_, line_);
     }
 }
 

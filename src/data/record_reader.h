@@ -13,8 +13,8 @@ namespace tandem {
 /// Where a record begins, for messages.
 struct RecordPlace {
     std::string file;
-    std::int64_t line = 0;    ///< from 1
-    std::int64_t record = 0;  ///< from 1; 0 where the line says it already
+    std::int64_t line = 0;                  ///< from 1
+    std::int64_t record = 0;                ///< from 1; 0 where the line says it already
     [[nodiscard]] std::string str() const;  ///< "train.jsonl:7", "train.json:12 (record 3)"
 };
 

@@ -84,12 +84,14 @@ std::vector<std::string> warnings(const PrepareReport& r) {
     }
     if (r.answers_empty > 0) list.push_back(fmt::format("{} of {} answers are empty", grouped(r.answers_empty), grouped(r.answers)));
     if (r.bos_doubled > 0) {
-        list.push_back(fmt::format("{} samples begin with two beginning-of-sequence tokens: the data has one of its own", grouped(r.bos_doubled)));
+        list.push_back(
+            fmt::format("{} samples begin with two beginning-of-sequence tokens: the data has one of its own", grouped(r.bos_doubled)));
     }
     if (r.overlong_dropped > 0) {
-        list.push_back(fmt::format("{} of {} records are too long and were dropped; the longest has {} tokens (data.max_seq_length), or see "
-                                   "data.overlong",
-                                   grouped(r.overlong_dropped), grouped(r.records), grouped(r.longest_record)));
+        list.push_back(
+            fmt::format("{} of {} records are too long and were dropped; the longest has {} tokens (data.max_seq_length), or see "
+                        "data.overlong",
+                        grouped(r.overlong_dropped), grouped(r.records), grouped(r.longest_record)));
     }
     if (r.untrained_dropped > 0) {
         list.push_back(fmt::format("{} samples had no trained token and were dropped", grouped(r.untrained_dropped)));
@@ -106,14 +108,15 @@ std::string describe(const PrepareReport& r, const std::string& title) {
                                percent(r.trained_tokens, r.tokens)));
     const double mean = r.samples == 0 ? 0.0 : static_cast<double>(r.tokens) / static_cast<double>(r.samples);
     line("sample length", fmt::format("{:.1f} tokens on average, {} the longest", mean, grouped(r.longest)));
-    line("too long", fmt::format("{} dropped, {} cut, {} split", grouped(r.overlong_dropped), grouped(r.overlong_cut), grouped(r.overlong_split)));
+    line("too long",
+         fmt::format("{} dropped, {} cut, {} split", grouped(r.overlong_dropped), grouped(r.overlong_cut), grouped(r.overlong_split)));
     line("without label", fmt::format("{} dropped", grouped(r.untrained_dropped)));
     if (r.answers > 0) {
         line("answers", fmt::format("{}, {} without a trained stop token, {} empty", grouped(r.answers), grouped(r.answers_without_stop),
                                     grouped(r.answers_empty)));
     }
-    line("BOS and EOS", fmt::format("{} samples begin with BOS ({} with two), {} end with EOS", grouped(r.bos_samples), grouped(r.bos_doubled),
-                                    grouped(r.eos_samples)));
+    line("BOS and EOS", fmt::format("{} samples begin with BOS ({} with two), {} end with EOS", grouped(r.bos_samples),
+                                    grouped(r.bos_doubled), grouped(r.eos_samples)));
     for (const auto& warning : warnings(r)) text += "  warning: " + warning + "\n";
     return text;
 }

@@ -24,8 +24,9 @@ std::string content_key(const DataSettings& settings, const std::vector<std::str
     add(kRules);
     // The extension tells plain text from JSON (RecordReader); other than that a file may be moved or renamed.
     for (const auto& file : files) add(hash_file(file).str() + std::filesystem::path(file).extension().string());
-    add(tokenizer == nullptr ? "no tokenizer"
-                             : fmt::format("{:016x} {} {}", tokenizer->hash(), tokenizer->bos().value_or(-1), tokenizer->eos().value_or(-1)));
+    add(tokenizer == nullptr
+            ? "no tokenizer"
+            : fmt::format("{:016x} {} {}", tokenizer->hash(), tokenizer->bos().value_or(-1), tokenizer->eos().value_or(-1)));
     add(chat_template == nullptr ? "no template" : chat_template->source());
     add(fmt::format("{} {} {} {} {}", name(settings.format), name(settings.train_on), name(settings.overlong), settings.max_seq_length,
                     settings.vocabulary));

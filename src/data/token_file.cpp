@@ -56,7 +56,8 @@ TokenFile TokenFile::open(const std::filesystem::path& path) {
 
 void TokenFile::read(std::int64_t sample, std::span<std::int32_t> ids, std::span<std::int32_t> labels) const {
     const auto n = static_cast<std::size_t>(length(sample));
-    require(ids.size() == n && labels.size() == n, "sample {} has {} tokens, not {} ids and {} labels", sample, n, ids.size(), labels.size());
+    require(ids.size() == n && labels.size() == n, "sample {} has {} tokens, not {} ids and {} labels", sample, n, ids.size(),
+            labels.size());
     const auto first = static_cast<std::uint64_t>(offset(sample)) * sizeof(std::int32_t);
     file_->read(ids_at_ + first, std::as_writable_bytes(ids));
     file_->read(labels_at_ + first, std::as_writable_bytes(labels));

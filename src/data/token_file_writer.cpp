@@ -36,7 +36,8 @@ void Spool::flush() {
         const auto written = ::pwrite(fd_.get(), buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(end_));
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0) {
-            fail(Failure::Run, "{}: cannot write tokens: {}", directory_.string(), std::generic_category().message(written < 0 ? errno : ENOSPC));
+            fail(Failure::Run, "{}: cannot write tokens: {}", directory_.string(),
+                 std::generic_category().message(written < 0 ? errno : ENOSPC));
         }
         done += static_cast<std::size_t>(written);
         end_ += static_cast<std::uint64_t>(written);
@@ -49,7 +50,8 @@ void Spool::read(std::uint64_t offset, std::span<std::byte> target) const {
         const auto got = ::pread(fd_.get(), target.data() + done, target.size() - done, static_cast<off_t>(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) {
-            fail(Failure::Run, "{}: cannot read tokens back: {}", directory_.string(), std::generic_category().message(got < 0 ? errno : EIO));
+            fail(Failure::Run, "{}: cannot read tokens back: {}", directory_.string(),
+                 std::generic_category().message(got < 0 ? errno : EIO));
         }
         done += static_cast<std::size_t>(got);
     }

@@ -6,8 +6,9 @@
 namespace tandem {
 
 Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
+    const Json configuration = to_json(config);
     return Json{{"schema", 1},
-                {"versions", {{"tandem", TANDEM_VERSION}, {"hdf5", hdf5_version()}, {"compiler", __VERSION__}}},
+                {"versions", {{"tandem", f.version}, {"hdf5", hdf5_version()}, {"compiler", __VERSION__}}},
                 {"hosts", f.hosts},
                 {"layout", {{"ranks", f.hosts.size()}, {"data", f.layout.data}, {"tensor", f.layout.tensor}, {"pipeline", f.layout.pipeline}}},
                 {"backend", f.backend},
@@ -16,7 +17,7 @@ Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
                 {"data", {{"key", f.data}}},
                 {"total_steps", f.total_steps},
                 {"resumed_at_step", f.resumed_at},
-                {"configuration", to_json(config)}};
+                {"configuration", configuration}};
 }
 
 }  // namespace tandem

@@ -12,6 +12,7 @@
 namespace tandem {
 
 struct ManifestFacts {
+    std::string version;             ///< of the program
     std::vector<std::string> hosts;  ///< of every rank
     MeshIndex layout;
     std::string backend;             ///< Backend::description()

@@ -29,8 +29,8 @@ double Trainer::accumulate_gradients(std::int64_t step) {
     Context ctx = model.context();
     buckets_->zero(ctx);
     ops::zero(ctx, loss_sum_);
-    for (const auto& rows : data_.plan->deal(step, mesh_.sizes().data, mesh_.place().data, config_.training.micro_batch_size)) {
-        const MicroBatch batch = assemble(data_.prepared.file, rows);
+    for (const auto& rows : data_->plan->deal(step, mesh_.sizes().data, mesh_.place().data, config_.training.micro_batch_size)) {
+        const MicroBatch batch = assemble(data_->prepared.file, rows);
         model.train(host_batch(batch), policy_, loss_sum_);
     }
     for (std::size_t b = 0; b < buckets_->size(); ++b) buckets_->notify_ready(ctx, b);
@@ -47,8 +47,8 @@ Trainer::StepResult Trainer::step(std::int64_t step) {
     StepResult result;
     StepRecord& r = result.record;
     r.step = step;
-    r.tokens = data_.plan->tokens(step);
-    r.trained_tokens = data_.plan->trained_tokens(step);
+    r.tokens = data_->plan->tokens(step);
+    r.trained_tokens = data_->plan->trained_tokens(step);
     r.learning_rate = schedule_.at(step);
     r.loss = accumulate_gradients(step) / static_cast<double>(r.trained_tokens);
     // Reduced gradients and losses are the same bits on every rank, so every rank decides alike.
@@ -80,7 +80,7 @@ void Trainer::validate(std::int64_t step) {
 
 void Trainer::save(std::int64_t step) {
     if (saved_step_ == step) return;
-    const CheckpointHeader header{step, config_.training.seed, skipped_, base_, data_.prepared.file.key()};
+    const CheckpointHeader header{step, config_.training.seed, skipped_, base_, data_->prepared.file.key()};
     Context ctx = model_.transformer->context();
     on_rank_zero(environment_.world, std::function<void()>([&] { checkpoints_.save(ctx, *state_, header); }));
     saved_step_ = step;
@@ -126,7 +126,7 @@ int Trainer::run() {
             say(fmt::format("step {}: loss or gradient is not finite, no update was made ({} skipped so far)", done_ + 1, skipped_));
         }
         ++done_;
-        progress.step(result.record, data_.plan->epochs_done(done_));
+        progress.step(result.record, data_->plan->epochs_done(done_));
         const Agreement now = agree();
         if (now.stop && done_ < total_steps_) {
             save(done_);

@@ -24,6 +24,7 @@ struct RunEnvironment {
     int threads;       ///< for this rank
     std::FILE* out;    ///< the terminal on rank 0, null elsewhere
     std::string host;
+    std::string version;  ///< of the program
 };
 
 class Trainer {
@@ -62,8 +63,7 @@ private:
     TextTools tools_;
     Mesh mesh_;
     LoadedModel model_;
-    DataSource data_;
-    std::optional<DataSource> validation_;
+    std::optional<DataSource> data_, validation_;
     std::unique_ptr<GradientBuckets> buckets_;
     std::unique_ptr<Optimizer> optimizer_;
     std::unique_ptr<TrainState> state_;

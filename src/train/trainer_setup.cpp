@@ -55,7 +55,7 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     Transformer& model = *model_.transformer;
     Context ctx = model.context();
     const std::int64_t vocabulary = model.config().vocabulary;
-    data_ = open_training_data(config, tools_, vocabulary, environment.threads, environment.world);
+    data_.emplace(open_training_data(config, tools_, vocabulary, environment.threads, environment.world));
     validation_ = open_validation_data(config, tools_, vocabulary, environment.threads, config.training.micro_batch_size * mesh_.sizes().data,
                                        environment.world);
     buckets_ = std::make_unique<GradientBuckets>(model.parameters(), mesh_.data(), *device_.memory, accumulation_type(model.dtype()));
@@ -63,7 +63,7 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     state_ = std::make_unique<TrainState>(model.parameters(), *buckets_, *optimizer_);
     fill_masters(model_, *state_);
     loss_sum_ = (*device_.memory)[MemoryKind::Optimizer].allocate("loss", DType::F64, {1});
-    total_steps_ = config.training.max_steps ? *config.training.max_steps : data_.plan->total_steps(config.training.epochs);
+    total_steps_ = config.training.max_steps ? *config.training.max_steps : data_->plan->total_steps(config.training.epochs);
     schedule_ = make_schedule(config, total_steps_);
     base_ = on_rank_zero(environment.world, std::function<std::string()>([&] { return fingerprint_model(config.model.path); }));
     resume();
@@ -98,7 +98,7 @@ void Trainer::resume() {
     skipped_ = header.skipped;
     saved_step_ = config_.checkpoint.resume == Resume::Auto ? done_ : -1;
     say(fmt::format("resumed {} after step {}", found, done_));
-    if (header.data != data_.prepared.file.key()) say("warning: the training data is not what the checkpoint was made with: the order of samples starts anew");
+    if (header.data != data_->prepared.file.key()) say("warning: the training data is not what the checkpoint was made with: the order of samples starts anew");
     if (header.seed != config_.training.seed) say(fmt::format("warning: training.seed was {} in the checkpoint", header.seed));
     if (done_ > total_steps_) {
         fail(Failure::Configuration, "{}: has completed {} steps, but this run ends after {}; raise training.max_steps or use another output.dir", found, done_, total_steps_);
@@ -107,11 +107,12 @@ void Trainer::resume() {
 
 void Trainer::write_manifest() const {
     ManifestFacts facts;
+    facts.version = environment_.version;
     facts.hosts = environment_.world.gather(environment_.host);
     facts.layout = mesh_.sizes();
     facts.backend = device_.backend->description();
     facts.base = base_;
-    facts.data = data_.prepared.file.key();
+    facts.data = data_->prepared.file.key();
     facts.parameters = count_elements(model_.transformer->parameters(), false);
     facts.trained_parameters = count_elements(model_.transformer->parameters(), true);
     facts.total_steps = total_steps_;
@@ -129,7 +130,7 @@ void Trainer::describe_run() const {
     say(fmt::format("{} rank(s), {}", environment_.world.size(), device_.backend->description()));
     for (const auto& name : model_.unused_tensors) say("warning: tensor '" + name + "' in the model files has no place in this model");
     if (done_ == 0 && environment_.out) {
-        say(describe(data_.prepared.report, "training data"));
+        say(describe(data_->prepared.report, "training data"));
         if (validation_) say(describe(validation_->prepared.report, "validation data"));
     }
     say(fmt::format("{} steps of {} rows of at most {} tokens{}", total_steps_, config_.training.global_batch_size, config_.data.max_seq_length,

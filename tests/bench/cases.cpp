@@ -25,11 +25,17 @@ public:
 
     /// Values in (-1, 1) that differ from element to element.
     Tensor tensor(DType type, const Shape& shape, double scale = 1.0) {
+        static const std::vector<float> waves = [] {
+            std::vector<float> values(10007);
+            for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(std::sin(static_cast<double>(i) * 0.7));
+            return values;
+        }();
         const Tensor x = memory_.allocate("bench operand", type, shape);
         dispatch_float(type, [&](auto tag) {
             using T = typename decltype(tag)::type;
-            for (std::int64_t i = 0; i < x.elements(); ++i)
-                x.data<T>()[i] = T(static_cast<float>(scale * std::sin(static_cast<double>(i % 10007) * 0.7)));
+            T* values = x.data<T>();
+            const auto n = static_cast<std::size_t>(x.elements());
+            for (std::size_t i = 0; i < n; ++i) values[i] = T(static_cast<float>(scale) * waves[i % waves.size()]);
         });
         return x;
     }

@@ -93,9 +93,11 @@ TEST_F(Load, EachSubcommandNeedsItsKeys) {
     EXPECT_NE(refusal("[data]\ntrain = train.jsonl\n[output]\ndir = o\n").find("run.ini: model.path is missing"), std::string::npos);
     EXPECT_NE(refusal("[model]\npath = model\n[output]\ndir = o\n").find("data.train is missing"), std::string::npos);
     EXPECT_NE(refusal("[model]\npath = model\n[data]\ntrain = train.jsonl\n").find("output.dir is missing"), std::string::npos);
-    EXPECT_EQ(refusal("model.path = model\ndata.validation = held.jsonl\n", {}, Purpose::Eval), "");
+    EXPECT_EQ(refusal("model.path = model\ndata.validation = held.jsonl\ndata.cache = c\n", {}, Purpose::Eval), "");
+    EXPECT_NE(refusal("model.path = model\ndata.validation = held.jsonl\n", {}, Purpose::Eval).find("output.dir is missing"),
+              std::string::npos);
     EXPECT_NE(refusal("model.path = model\n", {}, Purpose::Eval).find("data.validation is missing"), std::string::npos);
-    EXPECT_EQ(refusal("data.train = train.jsonl\ndata.format = tokenized\ndata.cache = c\n", {}, Purpose::Prepare), "");
+    EXPECT_EQ(refusal("model.path = model\ndata.train = train.jsonl\ndata.cache = c\n", {}, Purpose::Prepare), "");
     EXPECT_NE(refusal("data.train = train.jsonl\ndata.cache = c\n", {}, Purpose::Prepare).find("model.path is missing"), std::string::npos);
 }
 

@@ -98,7 +98,8 @@ TEST(Prepare, RefusesWhatIsOutsideTheVocabulary) {
 }
 
 TEST(Prepare, RefusesDataWithNothingToTrain) {
-    for (const std::string contents : {R"({"input_ids": [1, 2], "labels": [-100, -100]})", R"({"input_ids": [1, 2], "labels": [1, -100]})", "\n", ""}) {
+    for (const std::string contents :
+         {R"({"input_ids": [1, 2], "labels": [-100, -100]})", R"({"input_ids": [1, 2], "labels": [1, -100]})", "\n", ""}) {
         const Directory directory;
         const auto file = directory.write("a.jsonl", contents);
         const auto error = error_of([&] { (void)prepare(test::settings_for(directory, {file}), nullptr, nullptr); });
@@ -120,7 +121,8 @@ TEST(Prepare, TakesGlobsInOrder) {
     directory.write("b2.jsonl", tokens({2, 2}));
     directory.write("b1.jsonl", tokens({1, 1}));
     directory.write("a[1].jsonl", tokens({3, 3}));
-    const auto prepared = prepare(test::settings_for(directory, {directory.path("b*.jsonl"), directory.path("a[1].jsonl")}), nullptr, nullptr);
+    const auto prepared =
+        prepare(test::settings_for(directory, {directory.path("b*.jsonl"), directory.path("a[1].jsonl")}), nullptr, nullptr);
     std::vector<std::int32_t> first;
     for (const auto& sample : test::read_all(prepared.file)) first.push_back(sample.ids[0]);
     EXPECT_EQ(first, (std::vector<std::int32_t>{1, 2, 3}));
@@ -131,7 +133,9 @@ TEST(Prepare, RefusesPathsAsConfiguration) {
     directory.write("a.jsonl", tokens({1, 2}));
     for (const std::string path : {"missing.jsonl", "*.csv", "missing/*.jsonl", "cache"}) {
         std::filesystem::create_directories(directory.path("cache"));
-        const auto error = error_of([&] { (void)prepare(test::settings_for(directory, {directory.path("a.jsonl"), directory.path(path)}), nullptr, nullptr); });
+        const auto error = error_of([&] {
+            (void)prepare(test::settings_for(directory, {directory.path("a.jsonl"), directory.path(path)}), nullptr, nullptr);
+        });
         EXPECT_EQ(error.failure(), Failure::Configuration) << path;
         EXPECT_NE(std::string(error.what()).find(directory.path(path)), std::string::npos) << error.what();
     }
@@ -316,7 +320,8 @@ TEST(Prepare, KeepsMemoryFlat) {
 
 TEST(MicroBatch, ShiftsLabelsWithinSamplesOnly) {
     const Directory directory;
-    const auto file = directory.write("a.jsonl", tokens({5, 6, 7}) + R"({"input_ids": [1, 2, 3, 4], "labels": [1, -100, 9, 4]})" + "\n" + tokens({8, 9}));
+    const auto file =
+        directory.write("a.jsonl", tokens({5, 6, 7}) + R"({"input_ids": [1, 2, 3, 4], "labels": [1, -100, 9, 4]})" + "\n" + tokens({8, 9}));
     const auto prepared = prepare(test::settings_for(directory, {file}), nullptr, nullptr);
     const std::vector<Row> rows = {{0, {1, 0}}, {0, {2}}};
     const auto batch = assemble(prepared.file, rows);
@@ -337,12 +342,14 @@ TEST(MicroBatch, ShiftsLabelsWithinSamplesOnly) {
 }
 
 /// (input, target) pairs of a step over all ranks, in any order: what the loss is a sum over.
-std::multiset<std::vector<std::int64_t>> targets(const TokenFile& file, const BatchPlan& plan, std::int64_t step, std::int64_t ranks, std::int64_t micro) {
+std::multiset<std::vector<std::int64_t>> targets(const TokenFile& file, const BatchPlan& plan, std::int64_t step, std::int64_t ranks,
+                                                 std::int64_t micro) {
     std::multiset<std::vector<std::int64_t>> all;
     for (std::int64_t rank = 0; rank < ranks; ++rank) {
         for (const auto& rows : plan.deal(step, ranks, rank, micro)) {
             const auto batch = assemble(file, rows);
-            for (std::size_t i = 0; i < batch.ids.size(); ++i) all.insert({batch.row_ids[i], batch.positions[i], batch.ids[i], batch.labels[i]});
+            for (std::size_t i = 0; i < batch.ids.size(); ++i)
+                all.insert({batch.row_ids[i], batch.positions[i], batch.ids[i], batch.labels[i]});
         }
     }
     return all;

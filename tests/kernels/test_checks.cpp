@@ -182,6 +182,7 @@ TEST_F(Checks, OverlapOfViews) {
     EXPECT_FALSE(ops::overlap(x.columns(0, 3), x.columns(3, 8)));
     EXPECT_FALSE(ops::overlap(x.columns(3, 8), x.columns(0, 3)));
     EXPECT_TRUE(ops::overlap(x.columns(0, 4), x.columns(3, 8)));
+    EXPECT_TRUE(ops::overlap(x.columns(3, 8), x.columns(0, 4)));
     EXPECT_TRUE(ops::overlap(x.columns(0, 4).rows(1, 5), x.columns(2, 3)));
     EXPECT_FALSE(ops::overlap(x.columns(4, 8).rows(0, 4), x.columns(0, 4).rows(1, 5)));
     EXPECT_FALSE(ops::overlap(x, f32({6, 8})));

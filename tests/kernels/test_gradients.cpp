@@ -65,6 +65,7 @@ TEST_P(Gradients, AgreeWithFiniteDifferences) {
         const auto before = run.get("d" + x);
         run.forward();
         run.backward();
+        EXPECT_EQ(run.touched_padding(), "");
         auto gradient = run.get("d" + x);
         ASSERT_EQ(gradient.size(), value.size());
         for (std::size_t i = 0; accumulates && i < gradient.size(); ++i) gradient[i] -= before[i];

@@ -90,6 +90,7 @@ TEST(Arenas, MarksReleaseAndPeak) {
     EXPECT_EQ(arena.used(), mark);
     EXPECT_EQ(arena.peak(), 256U + 1024U);
     EXPECT_EQ(arena.allocate("c", DType::U8, {1}).raw(), first);  // the same bytes again
+    EXPECT_EQ(arena.peak(), 256U + 1024U);                        // a smaller allocation later does not lower it
     arena.release(mark);
     arena.release(4096);  // a mark from before an older release gives nothing back twice
     EXPECT_EQ(arena.used(), mark);
