@@ -7,8 +7,8 @@
 namespace tandem {
 
 std::string_view name(MemoryKind kind) {
-    static constexpr std::array<std::string_view, kMemoryKinds> names = {
-        "weights", "quantization", "gradients", "master", "optimizer", "activations", "workspace", "communication"};
+    static constexpr std::array<std::string_view, kMemoryKinds> names = {"weights",   "quantization", "gradients", "master",
+                                                                         "optimizer", "activations",  "workspace", "communication"};
     return names[static_cast<std::size_t>(kind)];
 }
 

@@ -17,7 +17,14 @@ class Backend;
 
 /// What bytes are for; also the columns of the memory ledger.
 enum class MemoryKind : std::uint8_t {
-    Weights, Quantization, Gradients, Master, Optimizer, Activations, Workspace, Communication,
+    Weights,
+    Quantization,
+    Gradients,
+    Master,
+    Optimizer,
+    Activations,
+    Workspace,
+    Communication,
 };
 inline constexpr std::size_t kMemoryKinds = 8;
 [[nodiscard]] std::string_view name(MemoryKind kind);

@@ -16,8 +16,8 @@ namespace tandem {
 class Backend {
 public:
     virtual ~Backend() = default;
-    [[nodiscard]] virtual std::string_view name() const = 0;  ///< "ref", "cpu", ...
-    [[nodiscard]] virtual std::string description() const = 0;  ///< one line for logs: processor, instruction set, threads
+    [[nodiscard]] virtual std::string_view name() const = 0;       ///< "ref", "cpu", ...
+    [[nodiscard]] virtual std::string description() const = 0;     ///< one line for logs: processor, instruction set, threads
     [[nodiscard]] virtual bool supports(DType compute) const = 0;  ///< can be `model.dtype`
 
     // Memory and order. reserve() throws OutOfMemory; copies are enqueued on the stream.
@@ -63,7 +63,8 @@ public:
     virtual void cross_entropy(Context&, const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& dlogits) = 0;
     // optimizer.h
     virtual void sum_of_squares(Context&, const Tensor& x, const Tensor& sum) = 0;
-    virtual void clip_scale(Context&, const Tensor& sum, double max_norm, double inverse_tokens, const Tensor& norm, const Tensor& scale) = 0;
+    virtual void clip_scale(Context&, const Tensor& sum, double max_norm, double inverse_tokens, const Tensor& norm,
+                            const Tensor& scale) = 0;
     virtual void adamw(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& m, const Tensor& v,
                        const Tensor& master) = 0;
     virtual void sgd(Context&, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master) = 0;

@@ -55,9 +55,7 @@ struct Float16 {
 /// "fp64", "fp32", "bf16", "fp16", "int64", "int32", "uint8": the names used in the configuration and in messages.
 [[nodiscard]] std::string_view name(DType t);
 
-[[nodiscard]] constexpr bool is_float(DType t) {
-    return t == DType::F64 || t == DType::F32 || t == DType::BF16 || t == DType::F16;
-}
+[[nodiscard]] constexpr bool is_float(DType t) { return t == DType::F64 || t == DType::F32 || t == DType::BF16 || t == DType::F16; }
 
 /// The type in which sums over `t` are kept: master weights, gradients, moments, statistics.
 [[nodiscard]] constexpr DType accumulation_type(DType t) { return t == DType::F64 ? DType::F64 : DType::F32; }

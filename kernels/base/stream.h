@@ -14,9 +14,9 @@ public:
 class Stream {
 public:
     virtual ~Stream() = default;
-    virtual void record(Event& event) = 0;       ///< marks everything enqueued so far
-    virtual void wait(const Event& event) = 0;   ///< later work on this stream waits for the mark; the host does not
-    virtual void synchronize() = 0;              ///< blocks the host until the stream is empty
+    virtual void record(Event& event) = 0;      ///< marks everything enqueued so far
+    virtual void wait(const Event& event) = 0;  ///< later work on this stream waits for the mark; the host does not
+    virtual void synchronize() = 0;             ///< blocks the host until the stream is empty
 };
 
 }  // namespace tandem

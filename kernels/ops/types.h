@@ -42,8 +42,8 @@ struct Attention {
 /// Samples packed along the token dimension: sample b has query tokens [q[b], q[b+1]) and key tokens [k[b], k[b+1]).
 /// Its last query is aligned with its last key, so that a cache (more keys than queries) is the same op.
 struct Segments {
-    Tensor q;  ///< int32 [count + 1], ascending from 0 to the number of query tokens
-    Tensor k;  ///< int32 [count + 1], ascending from 0 to the number of key tokens
+    Tensor q;                     ///< int32 [count + 1], ascending from 0 to the number of query tokens
+    Tensor k;                     ///< int32 [count + 1], ascending from 0 to the number of key tokens
     std::int64_t max_length = 0;  ///< of any sample's keys
 };
 

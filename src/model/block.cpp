@@ -81,12 +81,13 @@ void Block::feed_forward(Context& ctx, const ModelConfig& m, const BatchView& ba
     ops::add(ctx, y, s.x2, y);  // y = x2 + down
 }
 
-Block::Saved Block::forward(Context& ctx, const ModelConfig& m, const BatchView& batch, Arena& arena, const Tensor& x, const Tensor& y) const {
+Block::Saved Block::forward(Context& ctx, const ModelConfig& m, const BatchView& batch, Arena& arena, const Tensor& x,
+                            const Tensor& y) const {
     Saved s = reserve(m, x.extent(0), x.dtype(), arena);
     s.x = x;
     project_heads(ctx, m, batch, x, s);
-    ops::attention(ctx, attention_parameters(m), batch.segments, by_head(s.q, m.head_dim), by_head(s.k, m.head_dim), by_head(s.v, m.head_dim),
-                   by_head(s.o, m.head_dim), s.lse);
+    ops::attention(ctx, attention_parameters(m), batch.segments, by_head(s.q, m.head_dim), by_head(s.k, m.head_dim),
+                   by_head(s.v, m.head_dim), by_head(s.o, m.head_dim), s.lse);
     o.forward(ctx, s.o, batch.row_ids, s.u_o, s.x2);
     ops::add(ctx, s.x2, x, s.x2);  // x2 = x + o Wo
     feed_forward(ctx, m, batch, s, y);
@@ -97,7 +98,7 @@ void Block::feed_forward_backward(Context& ctx, const ModelConfig& m, const Batc
     ArenaScope scope(ctx.workspace);
     const Tensor dgate = ctx.workspace.allocate("dgate", dy.dtype(), s.gate.shape());
     const Tensor dup = ctx.workspace.allocate("dup", dy.dtype(), s.gate.shape());
-    ops::glu(ctx, m.activation, s.gate, s.up, dup);                             // the product, once more
+    ops::glu(ctx, m.activation, s.gate, s.up, dup);                                 // the product, once more
     down.backward(ctx, dy, dup, batch.row_ids, s.u_down, dgate, Write::Overwrite);  // d(product), in dgate
     // dgate holds d(product) on entry: the op reads it before it writes.
     const Tensor dproduct = dgate;
@@ -111,7 +112,8 @@ void Block::feed_forward_backward(Context& ctx, const ModelConfig& m, const Batc
     ops::rmsnorm_backward(ctx, m.norm, dh2, s.x2, post_norm->weight, s.rstd2, dy, Write::Accumulate, gradient_of(*post_norm));
 }
 
-void Block::attention_backward(Context& ctx, const ModelConfig& m, const BatchView& batch, const Saved& s, const Tensor& dy, bool needs_dx) const {
+void Block::attention_backward(Context& ctx, const ModelConfig& m, const BatchView& batch, const Saved& s, const Tensor& dy,
+                               bool needs_dx) const {
     ArenaScope scope(ctx.workspace);
     const std::int64_t d = m.head_dim;
     const Tensor d_o = ctx.workspace.allocate("d_o", dy.dtype(), s.o.shape());
@@ -119,15 +121,15 @@ void Block::attention_backward(Context& ctx, const ModelConfig& m, const BatchVi
     Tensor dq = ctx.workspace.allocate("dq", dy.dtype(), s.q.shape());
     Tensor dk = ctx.workspace.allocate("dk", dy.dtype(), s.k.shape());
     const Tensor dv = ctx.workspace.allocate("dv", dy.dtype(), s.v.shape());
-    ops::attention_backward(ctx, attention_parameters(m), batch.segments, by_head(d_o, d), by_head(s.q, d), by_head(s.k, d), by_head(s.v, d),
-                            by_head(s.o, d), s.lse, by_head(dq, d), by_head(dk, d), by_head(dv, d));
+    ops::attention_backward(ctx, attention_parameters(m), batch.segments, by_head(d_o, d), by_head(s.q, d), by_head(s.k, d),
+                            by_head(s.v, d), by_head(s.o, d), s.lse, by_head(dq, d), by_head(dk, d), by_head(dv, d));
     ops::rope(ctx, Rotation::Backward, batch.cos, batch.sin, batch.positions, by_head(dq, d));
     ops::rope(ctx, Rotation::Backward, batch.cos, batch.sin, batch.positions, by_head(dk, d));
     if (q_norm) {
-        ops::rmsnorm_backward(ctx, m.norm, head_rows(dq, d), head_rows(s.q_raw, d), q_norm->weight, s.rstd_q, head_rows(dq, d), Write::Overwrite,
-                              gradient_of(*q_norm));
-        ops::rmsnorm_backward(ctx, m.norm, head_rows(dk, d), head_rows(s.k_raw, d), k_norm->weight, s.rstd_k, head_rows(dk, d), Write::Overwrite,
-                              gradient_of(*k_norm));
+        ops::rmsnorm_backward(ctx, m.norm, head_rows(dq, d), head_rows(s.q_raw, d), q_norm->weight, s.rstd_q, head_rows(dq, d),
+                              Write::Overwrite, gradient_of(*q_norm));
+        ops::rmsnorm_backward(ctx, m.norm, head_rows(dk, d), head_rows(s.k_raw, d), k_norm->weight, s.rstd_k, head_rows(dk, d),
+                              Write::Overwrite, gradient_of(*k_norm));
     }
     const Tensor h1 = ctx.workspace.allocate("h1", dy.dtype(), s.x.shape());
     ops::rmsnorm(ctx, m.norm, s.x, input_norm->weight, h1, Tensor());
@@ -141,20 +143,22 @@ void Block::attention_backward(Context& ctx, const ModelConfig& m, const BatchVi
     ops::rmsnorm_backward(ctx, m.norm, dh1, s.x, input_norm->weight, s.rstd1, dy, Write::Accumulate, gradient_of(*input_norm));
 }
 
-void Block::backward(Context& ctx, const ModelConfig& m, const BatchView& batch, const Saved& saved, const Tensor& dy, bool needs_dx) const {
+void Block::backward(Context& ctx, const ModelConfig& m, const BatchView& batch, const Saved& saved, const Tensor& dy,
+                     bool needs_dx) const {
     feed_forward_backward(ctx, m, batch, saved, dy);
     attention_backward(ctx, m, batch, saved, dy, needs_dx);
 }
 
-void Block::decode(Context& ctx, const ModelConfig& m, const BatchView& batch, const LayerCache& cache, std::int64_t length, const Tensor& x) const {
+void Block::decode(Context& ctx, const ModelConfig& m, const BatchView& batch, const LayerCache& cache, std::int64_t length,
+                   const Tensor& x) const {
     ArenaScope scope(ctx.workspace);
     const std::int64_t n = x.extent(0);
     Saved s = reserve(m, n, x.dtype(), ctx.workspace);
     s.k = cache.k.rows(length, length + n).reshape({n, m.kv_width()});
     s.v = cache.v.rows(length, length + n).reshape({n, m.kv_width()});
     project_heads(ctx, m, batch, x, s);
-    ops::attention(ctx, attention_parameters(m), batch.segments, by_head(s.q, m.head_dim), cache.k.rows(0, length + n), cache.v.rows(0, length + n),
-                   by_head(s.o, m.head_dim), s.lse);
+    ops::attention(ctx, attention_parameters(m), batch.segments, by_head(s.q, m.head_dim), cache.k.rows(0, length + n),
+                   cache.v.rows(0, length + n), by_head(s.o, m.head_dim), s.lse);
     o.forward(ctx, s.o, batch.row_ids, s.u_o, s.x2);
     ops::add(ctx, s.x2, x, s.x2);
     feed_forward(ctx, m, batch, s, x);

@@ -31,13 +31,13 @@ public:
 
     /// What backward needs of forward. Norm outputs and the product of the gated unit are not kept: they are elementwise.
     struct Saved {
-        Tensor x, rstd1;                ///< [n, hidden], [n]
-        Tensor q, k, v;                 ///< [n, heads * head_dim], [n, kv_heads * head_dim]; after the rotation
-        Tensor q_raw, k_raw;            ///< before q_norm and k_norm
-        Tensor rstd_q, rstd_k;          ///< [n * heads], [n * kv_heads]
-        Tensor o, lse;                  ///< [n, heads * head_dim], [heads, n]
-        Tensor x2, rstd2;               ///< [n, hidden], [n]
-        Tensor gate, up;                ///< [n, ffn]
+        Tensor x, rstd1;                                  ///< [n, hidden], [n]
+        Tensor q, k, v;                                   ///< [n, heads * head_dim], [n, kv_heads * head_dim]; after the rotation
+        Tensor q_raw, k_raw;                              ///< before q_norm and k_norm
+        Tensor rstd_q, rstd_k;                            ///< [n * heads], [n * kv_heads]
+        Tensor o, lse;                                    ///< [n, heads * head_dim], [heads, n]
+        Tensor x2, rstd2;                                 ///< [n, hidden], [n]
+        Tensor gate, up;                                  ///< [n, ffn]
         Tensor u_q, u_k, u_v, u_o, u_gate, u_up, u_down;  ///< [n, r]: x A^T of each adapted layer
     };
 

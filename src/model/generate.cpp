@@ -20,11 +20,13 @@ std::int32_t pick_token(std::span<const float> logits, const GenerateSettings& s
     const auto best = std::max_element(logits.begin(), logits.end());
     if (s.temperature <= 0) return static_cast<std::int32_t>(best - logits.begin());
     std::vector<double> weight(logits.size());
-    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = std::exp((static_cast<double>(logits[i]) - static_cast<double>(*best)) / s.temperature);
+    for (std::size_t i = 0; i < weight.size(); ++i)
+        weight[i] = std::exp((static_cast<double>(logits[i]) - static_cast<double>(*best)) / s.temperature);
     const double all = std::accumulate(weight.begin(), weight.end(), 0.0);
     std::vector<std::int32_t> order(weight.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return weight[static_cast<std::size_t>(a)] > weight[static_cast<std::size_t>(b)]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](auto a, auto b) { return weight[static_cast<std::size_t>(a)] > weight[static_cast<std::size_t>(b)]; });
     std::size_t kept = 0;
     double mass = 0;
     while (kept < order.size() && (kept == 0 || mass < s.top_p * all)) mass += weight[static_cast<std::size_t>(order[kept++])];

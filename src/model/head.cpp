@@ -21,8 +21,8 @@ void Head::chunk(Context& ctx, const Tensor& h, const Tensor& targets, const Ten
     }
     const Tensor dz = z.dtype() == h.dtype() ? z : ctx.workspace.allocate("dlogits", h.dtype(), shape);
     ops::cross_entropy(ctx, z, targets, loss_sum, dz);
-    ops::matmul(ctx, {dz}, {weight->weight}, dh);                                                               // dh = dz W
-    if (weight->trainable) ops::matmul(ctx, transposed(dz), {h}, weight->gradient, 1.0, Write::Accumulate);    // dW += dz^T h
+    ops::matmul(ctx, {dz}, {weight->weight}, dh);                                                            // dh = dz W
+    if (weight->trainable) ops::matmul(ctx, transposed(dz), {h}, weight->gradient, 1.0, Write::Accumulate);  // dW += dz^T h
 }
 
 void Head::loss(Context& ctx, const ModelConfig& m, const Tensor& x, const Tensor& trained, const Tensor& targets, const Tensor& loss_sum,

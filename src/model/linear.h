@@ -13,7 +13,7 @@ namespace tandem {
 
 class Linear {
 public:
-    std::string path;             ///< "model.layers.0.self_attn.q_proj"
+    std::string path;                   ///< "model.layers.0.self_attn.q_proj"
     const Parameter* weight = nullptr;  ///< [out, in]
     const Parameter* bias = nullptr;    ///< [out] or none
     const Parameter* a = nullptr;       ///< [r, in] or none

@@ -24,7 +24,8 @@ bool asks_for_nothing(const json& value) {
 std::vector<std::string> parse_targets(const json& value, const std::filesystem::path& file) {
     if (value.is_string()) {
         const auto text = value.get<std::string>();
-        if (text != "all-linear") wrong(file, "target_modules", value, "a list of module names or \"all-linear\" (patterns are not supported)");
+        if (text != "all-linear")
+            wrong(file, "target_modules", value, "a list of module names or \"all-linear\" (patterns are not supported)");
         return {text};
     }
     if (!value.is_array() || value.empty()) wrong(file, "target_modules", value, "a list of module names or \"all-linear\"");
@@ -55,11 +56,22 @@ LoraConfig load_adapter_config(const std::filesystem::path& directory) {
     const json j = read_json_file(file);
     if (!j.is_object()) fail(Failure::Input, "{}: expected a JSON object", file.string());
     if (j.value("peft_type", json()) != "LORA") wrong(file, "peft_type", j.value("peft_type", json()), "\"LORA\"");
-    static constexpr std::array unsupported = {"use_dora",       "use_qalora",         "modules_to_save", "rank_pattern",          "alpha_pattern",
-                                               "fan_in_fan_out", "layers_to_transform", "layer_replication", "trainable_token_indices", "lora_bias",
-                                               "exclude_modules", "target_parameters", "layers_pattern"};
+    static constexpr std::array unsupported = {"use_dora",
+                                               "use_qalora",
+                                               "modules_to_save",
+                                               "rank_pattern",
+                                               "alpha_pattern",
+                                               "fan_in_fan_out",
+                                               "layers_to_transform",
+                                               "layer_replication",
+                                               "trainable_token_indices",
+                                               "lora_bias",
+                                               "exclude_modules",
+                                               "target_parameters",
+                                               "layers_pattern"};
     for (const char* key : unsupported) {
-        if (j.contains(key) && !asks_for_nothing(j.at(key))) wrong(file, key, j.at(key), "it to be absent: this version of tandem does not have it");
+        if (j.contains(key) && !asks_for_nothing(j.at(key)))
+            wrong(file, key, j.at(key), "it to be absent: this version of tandem does not have it");
     }
     if (j.contains("bias") && j.at("bias") != "none") wrong(file, "bias", j.at("bias"), "\"none\"");
     LoraConfig lora;
@@ -70,7 +82,8 @@ LoraConfig load_adapter_config(const std::filesystem::path& directory) {
     if (!alpha.is_number()) wrong(file, "lora_alpha", alpha, "a number");
     lora.alpha = alpha.get<double>();
     const json dropout = j.value("lora_dropout", json(0.0));
-    if (!dropout.is_number() || dropout.get<double>() < 0 || dropout.get<double>() >= 1) wrong(file, "lora_dropout", dropout, "a number in [0, 1)");
+    if (!dropout.is_number() || dropout.get<double>() < 0 || dropout.get<double>() >= 1)
+        wrong(file, "lora_dropout", dropout, "a number in [0, 1)");
     lora.dropout = dropout.get<double>();
     const json rslora = j.value("use_rslora", json(false));
     lora.rslora = rslora.is_boolean() && rslora.get<bool>();
@@ -94,8 +107,6 @@ json adapter_config_json(const LoraConfig& lora, const std::vector<std::string>&
                 {"modules_to_save", nullptr}};
 }
 
-std::string adapter_tensor_name(const std::string& path, char factor) {
-    return "base_model.model." + path + ".lora_" + factor + ".weight";
-}
+std::string adapter_tensor_name(const std::string& path, char factor) { return "base_model.model." + path + ".lora_" + factor + ".weight"; }
 
 }  // namespace tandem

@@ -12,7 +12,8 @@ using nlohmann::json;
 using std::filesystem::path;
 
 [[noreturn]] void refuse(const path& file, std::string_view key, const std::string& found, std::string_view expected) {
-    fail(Failure::Input, "{}: key '{}' is {}, which this version of tandem does not have; expected {}", file.string(), key, found, expected);
+    fail(Failure::Input, "{}: key '{}' is {}, which this version of tandem does not have; expected {}", file.string(), key, found,
+         expected);
 }
 
 /// Typed reading of one object with messages that name the file and the key; null counts as absent.
@@ -24,7 +25,8 @@ public:
 
     [[nodiscard]] std::int64_t count(const char* key) const {
         const json& v = required(key);
-        if (!v.is_number_integer() || v.get<std::int64_t>() < 1 || v.get<std::int64_t>() > (std::int64_t{1} << 31)) wrong(key, "a positive whole number");
+        if (!v.is_number_integer() || v.get<std::int64_t>() < 1 || v.get<std::int64_t>() > (std::int64_t{1} << 31))
+            wrong(key, "a positive whole number");
         return v.get<std::int64_t>();
     }
     [[nodiscard]] std::int64_t count(const char* key, std::int64_t otherwise) const { return has(key) ? count(key) : otherwise; }
@@ -91,8 +93,8 @@ RopeConfig parse_rope(const Reader& config, std::int64_t head_dim, std::int64_t 
     const double partial = scaling.number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0));
     rope.rotated = static_cast<std::int64_t>(static_cast<double>(head_dim) * partial);
     if (rope.rotated < 2 || rope.rotated > head_dim || rope.rotated % 2 != 0) {
-        fail(Failure::Input, "{}: {} of {} elements of a head would be rotated; expected an even number of at least 2", config.file().string(),
-             rope.rotated, head_dim);
+        fail(Failure::Input, "{}: {} of {} elements of a head would be rotated; expected an even number of at least 2",
+             config.file().string(), rope.rotated, head_dim);
     }
     const std::string type = scaling.text("rope_type", scaling.text("type", "default"));
     if (type == "default") return rope;
@@ -132,7 +134,8 @@ std::vector<std::int64_t> parse_windows(const Reader& config, const std::string&
         if (!types.is_array() || static_cast<std::int64_t>(types.size()) != layers) config.wrong("layer_types", "one entry a layer");
         for (std::size_t l = 0; l < types.size(); ++l) {
             if (types[l] == "sliding_attention") windows[l] = window;
-            else if (types[l] != "full_attention") refuse(config.file(), "layer_types", types[l].dump(), "full_attention or sliding_attention");
+            else if (types[l] != "full_attention")
+                refuse(config.file(), "layer_types", types[l].dump(), "full_attention or sliding_attention");
         }
         return windows;
     }
@@ -181,8 +184,8 @@ ModelConfig parse_model_config(const json& json, const path& file) {
         fail(Failure::Input, "{}: num_attention_heads {} is not a multiple of num_key_value_heads {}", file.string(), m.heads, m.kv_heads);
     }
     if (!config.has("head_dim") && m.model_type != "qwen3" && m.hidden % m.heads != 0) {
-        fail(Failure::Input, "{}: hidden_size {} is not a multiple of num_attention_heads {} and there is no head_dim", file.string(), m.hidden,
-             m.heads);
+        fail(Failure::Input, "{}: hidden_size {} is not a multiple of num_attention_heads {} and there is no head_dim", file.string(),
+             m.hidden, m.heads);
     }
     m.norm.eps = config.positive("rms_norm_eps", 1e-6);
     m.activation = parse_activation(config);
@@ -199,8 +202,9 @@ ModelConfig parse_model_config(const json& json, const path& file) {
     m.initializer_range = config.number("initializer_range", 0.02);
     m.rope = parse_rope(config, m.head_dim, m.max_positions);
     m.windows = parse_windows(config, m.model_type, m.layers);
-    for (const char* key : {"quantization_config", "attn_logit_softcapping", "final_logit_softcapping", "attention_dropout", "embedding_multiplier",
-                            "residual_multiplier", "logits_scaling", "attention_multiplier", "no_rope_layers", "num_local_experts", "num_experts"}) {
+    for (const char* key :
+         {"quantization_config", "attn_logit_softcapping", "final_logit_softcapping", "attention_dropout", "embedding_multiplier",
+          "residual_multiplier", "logits_scaling", "attention_multiplier", "no_rope_layers", "num_local_experts", "num_experts"}) {
         config.must_be_absent(key);
     }
     return m;

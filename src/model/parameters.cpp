@@ -48,7 +48,8 @@ private:
     void adapt(const LinearShape& shape) {
         modules_.insert(shape.path.substr(shape.path.rfind('.') + 1));
         if (!lora_ || !lora_->targets(shape.path)) return;
-        if (shape.path == "lm_head") fail(Failure::Configuration, "lora.target_modules: an adapter of lm_head is not built in this version of tandem");
+        if (shape.path == "lm_head")
+            fail(Failure::Configuration, "lora.target_modules: an adapter of lm_head is not built in this version of tandem");
         const bool trains = trained_ == Trained::Adapter;
         add_entry(adapter_tensor_name(shape.path, 'A'), {lora_->r, shape.in}, trains);
         add_entry(adapter_tensor_name(shape.path, 'B'), {shape.out, lora_->r}, trains);
@@ -64,7 +65,9 @@ private:
                 const auto path = p.name.substr(0, p.name.size() - suffix.size());
                 return path.ends_with("." + target);
             });
-            if (!known) fail(Failure::Configuration, "lora.target_modules: '{}' matches no linear layer of this model; there are {}", target, fmt::join(modules_, ", "));
+            if (!known)
+                fail(Failure::Configuration, "lora.target_modules: '{}' matches no linear layer of this model; there are {}", target,
+                     fmt::join(modules_, ", "));
         }
     }
 
@@ -92,13 +95,18 @@ private:
 std::vector<LinearShape> linear_layers(const ModelConfig& m, std::int64_t layer) {
     const std::string attention = fmt::format("model.layers.{}.self_attn.", layer);
     const std::string mlp = fmt::format("model.layers.{}.mlp.", layer);
-    return {{attention + "q_proj", m.query_width(), m.hidden, m.qkv_bias}, {attention + "k_proj", m.kv_width(), m.hidden, m.qkv_bias},
-            {attention + "v_proj", m.kv_width(), m.hidden, m.qkv_bias},    {attention + "o_proj", m.hidden, m.query_width(), m.output_bias},
-            {mlp + "gate_proj", m.ffn, m.hidden, m.mlp_bias},              {mlp + "up_proj", m.ffn, m.hidden, m.mlp_bias},
+    return {{attention + "q_proj", m.query_width(), m.hidden, m.qkv_bias},
+            {attention + "k_proj", m.kv_width(), m.hidden, m.qkv_bias},
+            {attention + "v_proj", m.kv_width(), m.hidden, m.qkv_bias},
+            {attention + "o_proj", m.hidden, m.query_width(), m.output_bias},
+            {mlp + "gate_proj", m.ffn, m.hidden, m.mlp_bias},
+            {mlp + "up_proj", m.ffn, m.hidden, m.mlp_bias},
             {mlp + "down_proj", m.hidden, m.ffn, m.mlp_bias}};
 }
 
-ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora) { return Lister(model, trained, lora).list(); }
+ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora) {
+    return Lister(model, trained, lora).list();
+}
 
 std::int64_t find_parameter(const ParamTable& table, const std::string& name) {
     const auto found = std::find_if(table.begin(), table.end(), [&](const Parameter& p) { return p.name == name; });

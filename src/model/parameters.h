@@ -12,9 +12,9 @@ namespace tandem {
 
 /// What is trained.
 enum class Trained : std::uint8_t {
-    Nothing,   ///< evaluation, generation
-    Adapter,   ///< LoRA factors, the base is frozen
-    Everything ///< full fine-tuning
+    Nothing,    ///< evaluation, generation
+    Adapter,    ///< LoRA factors, the base is frozen
+    Everything  ///< full fine-tuning
 };
 
 /// Canonical names, global shapes and buckets (0 = embedding, 1 + l = layer l, layers + 1 = final norm and head) of every

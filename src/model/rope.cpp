@@ -16,7 +16,8 @@ double llama3(const RopeConfig& rope, double inverse) {
     const double high = rope.original_positions / rope.high_frequency_factor;
     if (wavelength > low) return inverse / rope.factor;
     if (wavelength < high) return inverse;
-    const double smooth = (rope.original_positions / wavelength - rope.low_frequency_factor) / (rope.high_frequency_factor - rope.low_frequency_factor);
+    const double smooth =
+        (rope.original_positions / wavelength - rope.low_frequency_factor) / (rope.high_frequency_factor - rope.low_frequency_factor);
     return (1 - smooth) * inverse / rope.factor + smooth * inverse;
 }
 
@@ -60,7 +61,8 @@ RopeFrequencies rope_frequencies(const RopeConfig& rope) {
             break;
         case RopeKind::Yarn:
             yarn(rope, f.inverse);
-            f.attention_factor = rope.attention_factor > 0 ? rope.attention_factor : (rope.factor <= 1 ? 1.0 : 0.1 * std::log(rope.factor) + 1.0);
+            f.attention_factor =
+                rope.attention_factor > 0 ? rope.attention_factor : (rope.factor <= 1 ? 1.0 : 0.1 * std::log(rope.factor) + 1.0);
             break;
     }
     for (double& x : f.inverse) x = static_cast<double>(static_cast<float>(x));

@@ -11,8 +11,8 @@
 
 namespace tandem {
 
-Transformer::Transformer(ModelConfig config, DType dtype, Trained trained, const LoraConfig* lora, std::int64_t positions, std::uint64_t seed,
-                         Backend& backend, Stream& stream, DeviceMemory& memory)
+Transformer::Transformer(ModelConfig config, DType dtype, Trained trained, const LoraConfig* lora, std::int64_t positions,
+                         std::uint64_t seed, Backend& backend, Stream& stream, DeviceMemory& memory)
     : config_(std::move(config)),
       dtype_(dtype),
       backend_(backend),
@@ -107,8 +107,8 @@ Tensor Transformer::upload(Arena& arena, std::string_view name, std::span<const 
 void Transformer::check_ids(std::span<const std::int32_t> ids, std::string_view what) const {
     for (const auto id : ids) {
         if (id < 0 || id >= config_.vocabulary) {
-            fail(Failure::Input, "{} {} is outside the model's vocabulary of {}: do the data and the tokenizer belong to this model?", what, id,
-                 config_.vocabulary);
+            fail(Failure::Input, "{} {} is outside the model's vocabulary of {}: do the data and the tokenizer belong to this model?", what,
+                 id, config_.vocabulary);
         }
     }
 }
@@ -217,7 +217,8 @@ std::vector<LayerCache> Transformer::make_cache(std::int64_t capacity) {
     Arena& arena = memory_[MemoryKind::Activations];
     const Shape shape{capacity, config_.kv_heads, config_.head_dim};
     std::vector<LayerCache> cache;
-    for (std::size_t l = 0; l < blocks_.size(); ++l) cache.push_back({arena.allocate("cached keys", dtype_, shape), arena.allocate("cached values", dtype_, shape)});
+    for (std::size_t l = 0; l < blocks_.size(); ++l)
+        cache.push_back({arena.allocate("cached keys", dtype_, shape), arena.allocate("cached values", dtype_, shape)});
     return cache;
 }
 

@@ -62,8 +62,8 @@ void FileSource::check(const ParamTable& table, bool adapter) const {
         if (is_adapter_tensor(p.name) != adapter) continue;
         const auto& entry = files_->model.at(p.name);
         if (entry.shape == p.global) continue;
-        fail(Failure::Input, "{}: tensor '{}' is {}, the configuration beside it expects {}", files_->model.file_of(p.name).string(), p.name,
-             entry.shape.str(), p.global.str());
+        fail(Failure::Input, "{}: tensor '{}' is {}, the configuration beside it expects {}", files_->model.file_of(p.name).string(),
+             p.name, entry.shape.str(), p.global.str());
     }
 }
 

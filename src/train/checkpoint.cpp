@@ -50,7 +50,8 @@ Hdf5File open_checkpoint(const fs::path& path) {
         fail(Failure::Input, "{}: not a checkpoint of tandem", path.string());
     }
     const auto version = file.integer_attribute("", "version");
-    if (version != kVersion) fail(Failure::Input, "{}: checkpoint version {}, this tandem reads version {}", path.string(), version, kVersion);
+    if (version != kVersion)
+        fail(Failure::Input, "{}: checkpoint version {}, this tandem reads version {}", path.string(), version, kVersion);
     return file;
 }
 
@@ -136,16 +137,21 @@ CheckpointHeader load_checkpoint(Context& ctx, TrainState& state, const fs::path
     const Hdf5File file = open_checkpoint(path);
     CheckpointHeader header{file.integer_attribute("", "step"), static_cast<std::uint64_t>(file.integer_attribute("", "seed")),
                             file.integer_attribute("", "skipped"), file.string_attribute("", "base"), file.string_attribute("", "data")};
-    if (header.base != base) fail(Failure::Input, "{}: belongs to another base model than the one of model.path; set checkpoint.resume = none or another output.dir", path.string());
+    if (header.base != base)
+        fail(Failure::Input,
+             "{}: belongs to another base model than the one of model.path; set checkpoint.resume = none or another output.dir",
+             path.string());
     for (const std::size_t i : state.trained()) {
         const Parameter& p = state.parameter(i);
         for (const StatePart part : state.parts()) {
             const std::string dataset = path_of(part, p.name);
-            if (!file.contains(dataset)) fail(Failure::Input, "{}: tensor '{}' is missing: the checkpoint is of a run that trained something else", path.string(), dataset);
+            if (!file.contains(dataset))
+                fail(Failure::Input, "{}: tensor '{}' is missing: the checkpoint is of a run that trained something else", path.string(),
+                     dataset);
             const Hdf5Dataset info = file.dataset(dataset);
             if (info.shape != p.global || info.dtype != state.dtype()) {
-                fail(Failure::Input, "{}: tensor '{}' is {} {}, this run has {} {}", path.string(), dataset, name(info.dtype), info.shape.str(),
-                     name(state.dtype()), p.global.str());
+                fail(Failure::Input, "{}: tensor '{}' is {} {}, this run has {} {}", path.string(), dataset, name(info.dtype),
+                     info.shape.str(), name(state.dtype()), p.global.str());
             }
             state.write(ctx, i, part, read_verified(file, dataset));
         }

@@ -23,8 +23,8 @@ struct CheckpointHeader {
     std::int64_t step = 0;  ///< completed steps
     std::uint64_t seed = 0;
     std::int64_t skipped = 0;  ///< steps without an update (training.nonfinite = skip): Adam's count is step - skipped
-    std::string base;  ///< fingerprint of the base model
-    std::string data;  ///< hash of the prepared training data
+    std::string base;          ///< fingerprint of the base model
+    std::string data;          ///< hash of the prepared training data
 };
 
 class CheckpointStore {

@@ -33,7 +33,8 @@ struct DataSource {
 
 /// Prepares on rank 0 (a cache hit costs nothing), then opens on every rank. Collective.
 DataSource open_training_data(const RunConfig& config, const TextTools& tools, std::int64_t vocabulary, int threads, Communicator& world);
-/// The same for data.validation: in file order, at most evaluation.max_samples, `rows_at_once` rows a batch. Nothing without data.validation.
+/// The same for data.validation: in file order, at most evaluation.max_samples, `rows_at_once` rows a batch. Nothing without
+/// data.validation.
 std::optional<DataSource> open_validation_data(const RunConfig& config, const TextTools& tools, std::int64_t vocabulary, int threads,
                                                std::int64_t rows_at_once, Communicator& world);
 

@@ -17,7 +17,8 @@ double LearningRateSchedule::at(std::int64_t step) const {
 }
 
 LearningRateSchedule make_schedule(const RunConfig& config, std::int64_t total_steps) {
-    LearningRateSchedule s{config.schedule.type, config.optimizer.learning_rate, config.schedule.warmup_steps, total_steps, config.schedule.min_lr_ratio};
+    LearningRateSchedule s{config.schedule.type, config.optimizer.learning_rate, config.schedule.warmup_steps, total_steps,
+                           config.schedule.min_lr_ratio};
     if (s.warmup_steps == 0 && config.schedule.warmup_ratio) {
         s.warmup_steps = static_cast<std::int64_t>(std::ceil(*config.schedule.warmup_ratio * static_cast<double>(total_steps)));
     }

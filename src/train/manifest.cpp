@@ -7,17 +7,22 @@ namespace tandem {
 
 Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
     const Json configuration = to_json(config);
-    return Json{{"schema", 1},
-                {"versions", {{"tandem", f.version}, {"hdf5", hdf5_version()}, {"compiler", __VERSION__}}},
-                {"hosts", f.hosts},
-                {"layout", {{"ranks", f.hosts.size()}, {"data", f.layout.data}, {"tensor", f.layout.tensor}, {"pipeline", f.layout.pipeline}}},
-                {"backend", f.backend},
-                {"seed", config.training.seed},
-                {"model", {{"path", config.model.path}, {"fingerprint", f.base}, {"parameters", f.parameters}, {"trained_parameters", f.trained_parameters}}},
-                {"data", {{"key", f.data}}},
-                {"total_steps", f.total_steps},
-                {"resumed_at_step", f.resumed_at},
-                {"configuration", configuration}};
+    return Json{
+        {"schema", 1},
+        {"versions", {{"tandem", f.version}, {"hdf5", hdf5_version()}, {"compiler", __VERSION__}}},
+        {"hosts", f.hosts},
+        {"layout", {{"ranks", f.hosts.size()}, {"data", f.layout.data}, {"tensor", f.layout.tensor}, {"pipeline", f.layout.pipeline}}},
+        {"backend", f.backend},
+        {"seed", config.training.seed},
+        {"model",
+         {{"path", config.model.path},
+          {"fingerprint", f.base},
+          {"parameters", f.parameters},
+          {"trained_parameters", f.trained_parameters}}},
+        {"data", {{"key", f.data}}},
+        {"total_steps", f.total_steps},
+        {"resumed_at_step", f.resumed_at},
+        {"configuration", configuration}};
 }
 
 }  // namespace tandem

@@ -15,10 +15,10 @@ struct ManifestFacts {
     std::string version;             ///< of the program
     std::vector<std::string> hosts;  ///< of every rank
     MeshIndex layout;
-    std::string backend;             ///< Backend::description()
-    std::string base, data;          ///< fingerprint of the base model, key of the prepared data
+    std::string backend;     ///< Backend::description()
+    std::string base, data;  ///< fingerprint of the base model, key of the prepared data
     std::int64_t parameters = 0, trained_parameters = 0, total_steps = 0;
-    std::int64_t resumed_at = 0;     ///< step of the checkpoint, 0 = from the start
+    std::int64_t resumed_at = 0;  ///< step of the checkpoint, 0 = from the start
 };
 
 Json make_manifest(const RunConfig& config, const ManifestFacts& facts);

@@ -7,18 +7,19 @@ namespace {
 
 void check_model_path(const std::string& path) {
     if (path.ends_with(".gguf")) {
-        fail(Failure::Configuration, "model.path = {}: this version of tandem trains Hugging Face directories; convert it first: tandem import {} DIR",
-             path, path);
+        fail(Failure::Configuration,
+             "model.path = {}: this version of tandem trains Hugging Face directories; convert it first: tandem import {} DIR", path, path);
     }
     if (!std::filesystem::exists(path)) fail(Failure::Configuration, "model.path = {}: there is no such directory", path);
-    if (!std::filesystem::is_directory(path)) fail(Failure::Configuration, "model.path = {}: expected a Hugging Face model directory", path);
+    if (!std::filesystem::is_directory(path))
+        fail(Failure::Configuration, "model.path = {}: expected a Hugging Face model directory", path);
 }
 
 template <class T>
 void must_agree(const RunConfig& config, const char* key, const T& typed, const T& adapter) {
     if (config.given(key) && typed != adapter) {
-        fail(Failure::Configuration, "{} = {} ({}) contradicts the adapter {}, which has {}; leave the key out or start a fresh adapter", key, typed,
-             config.origin(key), *config.lora.adapter, adapter);
+        fail(Failure::Configuration, "{} = {} ({}) contradicts the adapter {}, which has {}; leave the key out or start a fresh adapter",
+             key, typed, config.origin(key), *config.lora.adapter, adapter);
     }
 }
 
@@ -27,7 +28,8 @@ void must_agree(const RunConfig& config, const char* key, const T& typed, const 
 std::optional<LoraConfig> resolve_lora(const RunConfig& config) {
     const LoraSection& s = config.lora;
     if (s.adapter) {
-        if (!std::filesystem::is_directory(*s.adapter)) fail(Failure::Configuration, "lora.adapter = {}: there is no such directory", *s.adapter);
+        if (!std::filesystem::is_directory(*s.adapter))
+            fail(Failure::Configuration, "lora.adapter = {}: there is no such directory", *s.adapter);
         LoraConfig lora = load_adapter_config(*s.adapter);
         must_agree(config, "lora.r", s.r, lora.r);
         must_agree(config, "lora.alpha", s.alpha, lora.alpha);
@@ -67,7 +69,8 @@ LoadedModel load_model(const RunConfig& config, Device& device, Trained trained,
     if (config.lora.adapter) {
         auto source = from_files(*config.lora.adapter, true);
         if (const auto unused = source->unused(t.parameters()); !unused.empty()) {
-            fail(Failure::Input, "{}: tensor '{}' adapts nothing in the model of {}", *config.lora.adapter, unused.front(), config.model.path);
+            fail(Failure::Input, "{}: tensor '{}' adapts nothing in the model of {}", *config.lora.adapter, unused.front(),
+                 config.model.path);
         }
         loaded.adapter = std::move(source);
     } else {

@@ -19,7 +19,7 @@ struct LoadedModel {
     std::optional<LoraConfig> lora;
     std::unique_ptr<Transformer> transformer;
     std::unique_ptr<WeightSource> base, adapter;  ///< where its values come from
-    std::vector<std::string> unused_tensors;  ///< in the files, without a place in the model
+    std::vector<std::string> unused_tensors;      ///< in the files, without a place in the model
 };
 
 /// What the run trains: from lora.adapter where it is given (contradicting keys are Configuration errors), else from the keys.

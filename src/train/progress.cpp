@@ -29,8 +29,8 @@ void Progress::step(const StepRecord& r, double epoch) {
     if (!out_ || (r.step != first_ && r.step != total_ && r.step % every_ != 0)) return;
     const double left = static_cast<double>(total_ - r.step) * recent_seconds_;
     fmt::print(out_, "step {:>{}}/{}  epoch {:.2f}  loss {:.4f}  grad norm {:.3f}  lr {:.2e}  {:.0f} tokens/s  ETA {}\n", r.step,
-               fmt::formatted_size("{}", total_), total_, epoch, r.loss, r.grad_norm, r.learning_rate, static_cast<double>(r.tokens) / r.seconds,
-               human_duration(left));
+               fmt::formatted_size("{}", total_), total_, epoch, r.loss, r.grad_norm, r.learning_rate,
+               static_cast<double>(r.tokens) / r.seconds, human_duration(left));
     std::fflush(out_);
 }
 

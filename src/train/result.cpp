@@ -20,7 +20,8 @@ std::vector<std::byte> finite_values(Context& ctx, const TrainState& state, std:
     std::vector<double> wide(n);
     convert_elements(dtype, values.data(), DType::F64, wide.data(), n);
     for (std::size_t i = 0; i < n; ++i) {
-        if (!std::isfinite(wide[i])) fail(Failure::Diverged, "trained tensor '{}' has a non-finite element at index {}", state.parameter(parameter).name, i);
+        if (!std::isfinite(wide[i]))
+            fail(Failure::Diverged, "trained tensor '{}' has a non-finite element at index {}", state.parameter(parameter).name, i);
     }
     return values;
 }
@@ -56,13 +57,14 @@ void write_adapter(Context& ctx, const TrainState& state, const ParamTable& tabl
     target.commit();
 }
 
-void write_model(Context& ctx, const TrainState& state, const std::filesystem::path& base, DType dtype, const std::filesystem::path& directory) {
+void write_model(Context& ctx, const TrainState& state, const std::filesystem::path& base, DType dtype,
+                 const std::filesystem::path& directory) {
     AtomicDirectory target(directory);
     Json config = read_json_file(base / "config.json");
     config[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(dtype);
     write_json_file(target.path() / "config.json", config);
-    for (const char* file : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja",
-                             "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"}) {
+    for (const char* file : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
+                             "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"}) {
         if (std::filesystem::exists(base / file)) std::filesystem::copy_file(base / file, target.path() / file);
     }
     SafetensorsModelWriter writer(target.path(), specs(state, dtype));

@@ -13,8 +13,8 @@ namespace tandem {
 
 struct StepRecord {
     std::int64_t step = 0;
-    double loss = 0;           ///< mean over the trained tokens of the global batch, before the update
-    double grad_norm = 0;      ///< before clipping
+    double loss = 0;       ///< mean over the trained tokens of the global batch, before the update
+    double grad_norm = 0;  ///< before clipping
     double learning_rate = 0;
     std::int64_t tokens = 0, trained_tokens = 0;
     double seconds = 0;

@@ -28,7 +28,8 @@ Tensor TrainState::piece(std::size_t parameter, StatePart part) const {
         const OwnedShard& shard = buckets_.owned(b);
         for (const auto& piece : shard.pieces) {
             if (piece.parameter != parameter) continue;
-            require(piece.first == 0 && piece.count == table_[parameter].global.elements(), "rank holds only a part of {}", table_[parameter].name);
+            require(piece.first == 0 && piece.count == table_[parameter].global.elements(), "rank holds only a part of {}",
+                    table_[parameter].name);
             const Optimizer::Moments& moments = optimizer_.moments()[b];
             const Tensor& flat = part == StatePart::Master ? shard.master : part == StatePart::FirstMoment ? moments.m : moments.v;
             return flat.rows(piece.offset, piece.offset + piece.count);

@@ -20,7 +20,7 @@ public:
 
     [[nodiscard]] const std::vector<std::size_t>& trained() const { return trained_; }  ///< indices into the table
     [[nodiscard]] const Parameter& parameter(std::size_t index) const { return table_[index]; }
-    [[nodiscard]] DType dtype() const { return dtype_; }                    ///< accumulation type of the run
+    [[nodiscard]] DType dtype() const { return dtype_; }                          ///< accumulation type of the run
     [[nodiscard]] const std::vector<StatePart>& parts() const { return parts_; }  ///< SGD has only masters
 
     /// All elements, row-major, in dtype().

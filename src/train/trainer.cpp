@@ -59,7 +59,8 @@ Trainer::StepResult Trainer::step(std::int64_t step) {
     } else {
         r.grad_norm = std::numeric_limits<double>::quiet_NaN();
     }
-    std::array<std::int64_t, 2> peaks = {static_cast<std::int64_t>(device_.memory->peak()), static_cast<std::int64_t>(peak_resident_memory())};
+    std::array<std::int64_t, 2> peaks = {static_cast<std::int64_t>(device_.memory->peak()),
+                                         static_cast<std::int64_t>(peak_resident_memory())};
     environment_.world.max(peaks);
     r.memory_peak_bytes = static_cast<std::size_t>(peaks[0]);
     r.rss_peak_bytes = static_cast<std::size_t>(peaks[1]);
@@ -69,13 +70,14 @@ Trainer::StepResult Trainer::step(std::int64_t step) {
 
 void Trainer::validate(std::int64_t step) {
     if (!validation_) return;
-    const std::string known = on_rank_zero(environment_.world, std::function<std::string()>([&] { return log_->evaluated(step) ? "yes" : "no"; }));
+    const std::string known =
+        on_rank_zero(environment_.world, std::function<std::string()>([&] { return log_->evaluated(step) ? "yes" : "no"; }));
     if (known == "yes") return;
     const auto start = Clock::now();
     const EvaluationResult result = evaluate(*model_.transformer, *validation_, config_.training.micro_batch_size, mesh_.data());
     on_rank_zero(environment_.world, std::function<void()>([&] { log_->evaluation(step, result.loss); }));
-    say(fmt::format("validation after {} steps: loss {:.4f}, perplexity {:.2f} over {} trained tokens ({})", step, result.loss, result.perplexity(),
-                    result.trained_tokens, human_duration(seconds_since(start))));
+    say(fmt::format("validation after {} steps: loss {:.4f}, perplexity {:.2f} over {} trained tokens ({})", step, result.loss,
+                    result.perplexity(), result.trained_tokens, human_duration(seconds_since(start))));
 }
 
 void Trainer::save(std::int64_t step) {
@@ -101,12 +103,12 @@ void Trainer::write_result() {
     Context ctx = model_.transformer->context();
     const std::filesystem::path out = config_.output.dir;
     on_rank_zero(environment_.world, std::function<void()>([&] {
-        if (config_.method.type == Method::Full) {
-            write_model(ctx, *state_, config_.model.path, config_.output.dtype.value_or(config_.model.dtype), out / "model");
-        } else {
-            write_adapter(ctx, *state_, model_.transformer->parameters(), *model_.lora, config_.model.path, out / "adapter");
-        }
-    }));
+                     if (config_.method.type == Method::Full) {
+                         write_model(ctx, *state_, config_.model.path, config_.output.dtype.value_or(config_.model.dtype), out / "model");
+                     } else {
+                         write_adapter(ctx, *state_, model_.transformer->parameters(), *model_.lora, config_.model.path, out / "adapter");
+                     }
+                 }));
     say(fmt::format("wrote {}", (out / (config_.method.type == Method::Full ? "model" : "adapter")).string()));
 }
 
@@ -119,7 +121,9 @@ int Trainer::run() {
         on_rank_zero(environment_.world, std::function<void()>([&] { log_->step(result.record); }));
         if (!result.finite) {
             if (config_.training.nonfinite == NonFinite::Stop) {
-                fail(Failure::Diverged, "step {}: loss {} or its gradient is not finite; the last checkpoint is kept. Lower optimizer.learning_rate, or set training.nonfinite = skip",
+                fail(Failure::Diverged,
+                     "step {}: loss {} or its gradient is not finite; the last checkpoint is kept. Lower optimizer.learning_rate, or set "
+                     "training.nonfinite = skip",
                      done_ + 1, result.record.loss);
             }
             ++skipped_;
@@ -136,7 +140,8 @@ int Trainer::run() {
         if (save_is_due(done_) || now.save) save(done_);
         if (config_.evaluation.every > 0 && done_ % config_.evaluation.every == 0 && done_ < total_steps_) validate(done_);
     }
-    if (total_steps_ > 0 && skipped_ == total_steps_) fail(Failure::Diverged, "every step was skipped because its loss or gradient was not finite: nothing was trained");
+    if (total_steps_ > 0 && skipped_ == total_steps_)
+        fail(Failure::Diverged, "every step was skipped because its loss or gradient was not finite: nothing was trained");
     save(done_);
     validate(done_);
     write_result();

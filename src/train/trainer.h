@@ -21,8 +21,8 @@ namespace tandem {
 /// What the process offers a run.
 struct RunEnvironment {
     Communicator& world;
-    int threads;       ///< for this rank
-    std::FILE* out;    ///< the terminal on rank 0, null elsewhere
+    int threads;     ///< for this rank
+    std::FILE* out;  ///< the terminal on rank 0, null elsewhere
     std::string host;
     std::string version;  ///< of the program
 };
@@ -71,7 +71,7 @@ private:
     std::int64_t total_steps_ = 0;
     std::int64_t done_ = 0;  ///< completed steps
     CheckpointStore checkpoints_;
-    std::string base_;       ///< fingerprint of the base model
+    std::string base_;  ///< fingerprint of the base model
     std::unique_ptr<RunLog> log_;
     ActivationPolicy policy_ = ActivationPolicy::Keep;
     Tensor loss_sum_;

@@ -18,20 +18,25 @@ MeshIndex mesh_of(const RunConfig& config, const Communicator& world) {
 
 /// Rank 0 makes output.dir; every rank must see the file that it leaves there, or checkpoints and caches would be torn apart.
 void prove_shared_directory(const std::string& directory, Communicator& world) {
-    const std::string witness = on_rank_zero(world, std::function<std::string()>([&] {
-        std::error_code error;
-        std::filesystem::create_directories(directory, error);
-        if (error) fail(Failure::Configuration, "output.dir = {}: cannot be made: {}", directory, error.message());
-        const auto path = std::filesystem::path(directory) / ".tandem";
-        write_file_atomically(path, "every rank of a run must see this file\n");
-        return path.string();
-    }));
+    const std::string witness =
+        on_rank_zero(world, std::function<std::string()>([&] {
+                         std::error_code error;
+                         std::filesystem::create_directories(directory, error);
+                         if (error) fail(Failure::Configuration, "output.dir = {}: cannot be made: {}", directory, error.message());
+                         const auto path = std::filesystem::path(directory) / ".tandem";
+                         write_file_atomically(path, "every rank of a run must see this file\n");
+                         return path.string();
+                     }));
     std::array<std::int64_t, 1> blind = {std::filesystem::exists(witness) ? 0 : 1};
     world.sum(blind);
-    if (blind[0] > 0) fail(Failure::Configuration, "output.dir = {}: {} of {} ranks do not see what rank 0 writes there; use a shared file system", directory, blind[0], world.size());
+    if (blind[0] > 0)
+        fail(Failure::Configuration, "output.dir = {}: {} of {} ranks do not see what rank 0 writes there; use a shared file system",
+             directory, blind[0], world.size());
 }
 
-ActivationPolicy policy_of(Recompute recompute) { return recompute == Recompute::Full ? ActivationPolicy::Recompute : ActivationPolicy::Keep; }
+ActivationPolicy policy_of(Recompute recompute) {
+    return recompute == Recompute::Full ? ActivationPolicy::Recompute : ActivationPolicy::Keep;
+}
 
 std::int64_t count_elements(const ParamTable& table, bool trained_only) {
     std::int64_t n = 0;
@@ -56,8 +61,8 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     Context ctx = model.context();
     const std::int64_t vocabulary = model.config().vocabulary;
     data_.emplace(open_training_data(config, tools_, vocabulary, environment.threads, environment.world));
-    validation_ = open_validation_data(config, tools_, vocabulary, environment.threads, config.training.micro_batch_size * mesh_.sizes().data,
-                                       environment.world);
+    validation_ = open_validation_data(config, tools_, vocabulary, environment.threads,
+                                       config.training.micro_batch_size * mesh_.sizes().data, environment.world);
     buckets_ = std::make_unique<GradientBuckets>(model.parameters(), mesh_.data(), *device_.memory, accumulation_type(model.dtype()));
     optimizer_ = std::make_unique<Optimizer>(config.optimizer, *buckets_, model.parameters(), ctx, *device_.memory);
     state_ = std::make_unique<TrainState>(model.parameters(), *buckets_, *optimizer_);
@@ -68,29 +73,32 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     base_ = on_rank_zero(environment.world, std::function<std::string()>([&] { return fingerprint_model(config.model.path); }));
     resume();
     on_rank_zero(environment.world, std::function<void()>([&] {
-        log_ = std::make_unique<RunLog>(std::filesystem::path(config.output.dir) / "log.jsonl", done_);
-    }));
+                     log_ = std::make_unique<RunLog>(std::filesystem::path(config.output.dir) / "log.jsonl", done_);
+                 }));
     write_manifest();
     describe_run();
 }
 
 void Trainer::resume() {
     if (config_.checkpoint.resume == Resume::None) return;
-    const std::string found = on_rank_zero(environment_.world, std::function<std::string()>([&]() -> std::string {
-        std::vector<std::string> notes;
-        std::optional<std::filesystem::path> newest;
-        if (config_.checkpoint.resume == Resume::Auto) {
-            newest = checkpoints_.newest(notes);
-        } else if (std::filesystem::is_directory(config_.checkpoint.resume_path)) {
-            newest = CheckpointStore(std::filesystem::path(config_.checkpoint.resume_path) / "checkpoints", config_.checkpoint.keep).newest(notes);
-            if (!newest) fail(Failure::Configuration, "checkpoint.resume = {}: there are no checkpoints in it", config_.checkpoint.resume_path);
-        } else {
-            newest = config_.checkpoint.resume_path;
-            verify_checkpoint(*newest);
-        }
-        for (const auto& note : notes) say("warning: " + note);
-        return newest ? newest->string() : "";
-    }));
+    const std::string found = on_rank_zero(
+        environment_.world, std::function<std::string()>([&]() -> std::string {
+            std::vector<std::string> notes;
+            std::optional<std::filesystem::path> newest;
+            if (config_.checkpoint.resume == Resume::Auto) {
+                newest = checkpoints_.newest(notes);
+            } else if (std::filesystem::is_directory(config_.checkpoint.resume_path)) {
+                newest = CheckpointStore(std::filesystem::path(config_.checkpoint.resume_path) / "checkpoints", config_.checkpoint.keep)
+                             .newest(notes);
+                if (!newest)
+                    fail(Failure::Configuration, "checkpoint.resume = {}: there are no checkpoints in it", config_.checkpoint.resume_path);
+            } else {
+                newest = config_.checkpoint.resume_path;
+                verify_checkpoint(*newest);
+            }
+            for (const auto& note : notes) say("warning: " + note);
+            return newest ? newest->string() : "";
+        }));
     if (found.empty()) return;
     Context ctx = model_.transformer->context();
     const CheckpointHeader header = load_checkpoint(ctx, *state_, found, base_);
@@ -98,10 +106,13 @@ void Trainer::resume() {
     skipped_ = header.skipped;
     saved_step_ = config_.checkpoint.resume == Resume::Auto ? done_ : -1;
     say(fmt::format("resumed {} after step {}", found, done_));
-    if (header.data != data_->prepared.file.key()) say("warning: the training data is not what the checkpoint was made with: the order of samples starts anew");
+    if (header.data != data_->prepared.file.key())
+        say("warning: the training data is not what the checkpoint was made with: the order of samples starts anew");
     if (header.seed != config_.training.seed) say(fmt::format("warning: training.seed was {} in the checkpoint", header.seed));
     if (done_ > total_steps_) {
-        fail(Failure::Configuration, "{}: has completed {} steps, but this run ends after {}; raise training.max_steps or use another output.dir", found, done_, total_steps_);
+        fail(Failure::Configuration,
+             "{}: has completed {} steps, but this run ends after {}; raise training.max_steps or use another output.dir", found, done_,
+             total_steps_);
     }
 }
 
@@ -118,23 +129,24 @@ void Trainer::write_manifest() const {
     facts.total_steps = total_steps_;
     facts.resumed_at = done_;
     on_rank_zero(environment_.world, std::function<void()>([&] {
-        write_json_file(std::filesystem::path(config_.output.dir) / "manifest.json", make_manifest(config_, facts));
-    }));
+                     write_json_file(std::filesystem::path(config_.output.dir) / "manifest.json", make_manifest(config_, facts));
+                 }));
 }
 
 void Trainer::describe_run() const {
     const ParamTable& table = model_.transformer->parameters();
     const std::int64_t all = count_elements(table, false), trained = count_elements(table, true);
-    say(fmt::format("{}: {} layers, {:.1f} M parameters, {:.2f} M trained ({:.2f} %)", config_.model.path, model_.transformer->config().layers,
-                    static_cast<double>(all) / 1e6, static_cast<double>(trained) / 1e6, 100.0 * static_cast<double>(trained) / static_cast<double>(all)));
+    say(fmt::format("{}: {} layers, {:.1f} M parameters, {:.2f} M trained ({:.2f} %)", config_.model.path,
+                    model_.transformer->config().layers, static_cast<double>(all) / 1e6, static_cast<double>(trained) / 1e6,
+                    100.0 * static_cast<double>(trained) / static_cast<double>(all)));
     say(fmt::format("{} rank(s), {}", environment_.world.size(), device_.backend->description()));
     for (const auto& name : model_.unused_tensors) say("warning: tensor '" + name + "' in the model files has no place in this model");
     if (done_ == 0 && environment_.out) {
         say(describe(data_->prepared.report, "training data"));
         if (validation_) say(describe(validation_->prepared.report, "validation data"));
     }
-    say(fmt::format("{} steps of {} rows of at most {} tokens{}", total_steps_, config_.training.global_batch_size, config_.data.max_seq_length,
-                    done_ > 0 ? fmt::format(", {} already done", done_) : ""));
+    say(fmt::format("{} steps of {} rows of at most {} tokens{}", total_steps_, config_.training.global_batch_size,
+                    config_.data.max_seq_length, done_ > 0 ? fmt::format(", {} already done", done_) : ""));
     std::string ledger;
     for (std::size_t k = 0; k < kMemoryKinds; ++k) {
         const Arena& arena = (*device_.memory)[static_cast<MemoryKind>(k)];

@@ -2,6 +2,7 @@
 # command_line.sh PROGRAM ROOT: what the program does with command lines, right and wrong: exit codes, one message, nothing left behind.
 set -u
 program=$1 root=$2
+[ -x "$program" ] || { echo "there is no program $program"; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 cd "$work" || exit 1

@@ -25,7 +25,9 @@ TEST(Generate, SamplingFollowsTheSoftmax) {
     double sum = 0;
     for (const float z : kLogits) sum += std::exp(static_cast<double>(z));
     for (std::int32_t t = 0; t < 4; ++t) {
-        EXPECT_NEAR(counts[t] / static_cast<double>(kDraws), std::exp(static_cast<double>(kLogits[static_cast<std::size_t>(t)])) / sum, 0.015) << t;
+        EXPECT_NEAR(counts[t] / static_cast<double>(kDraws), std::exp(static_cast<double>(kLogits[static_cast<std::size_t>(t)])) / sum,
+                    0.015)
+            << t;
     }
 }
 

@@ -33,15 +33,17 @@ INSTANTIATE_TEST_SUITE_P(Table, RefusedConfig,
                          testing::Values(Bad{R"({"model_type": "bert"})", "model_type"}, Bad{R"({"model_type": null})", "model_type"},
                                          Bad{R"({"hidden_size": null})", "hidden_size"}, Bad{R"({"hidden_size": "16"})", "hidden_size"},
                                          Bad{R"({"hidden_size": -16})", "hidden_size"}, Bad{R"({"hidden_size": 0})", "hidden_size"},
-                                         Bad{R"({"num_key_value_heads": 3})", "num_key_value_heads"}, Bad{R"({"vocab_size": 1.5})", "vocab_size"},
-                                         Bad{R"({"hidden_act": "relu"})", "hidden_act"}, Bad{R"({"rms_norm_eps": 0})", "rms_norm_eps"},
+                                         Bad{R"({"num_key_value_heads": 3})", "num_key_value_heads"},
+                                         Bad{R"({"vocab_size": 1.5})", "vocab_size"}, Bad{R"({"hidden_act": "relu"})", "hidden_act"},
+                                         Bad{R"({"rms_norm_eps": 0})", "rms_norm_eps"},
                                          Bad{R"({"rope_scaling": {"rope_type": "longrope", "factor": 2.0}})", "rope_type"},
                                          Bad{R"({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}})", "low_freq_factor"},
                                          Bad{R"({"rope_scaling": [1]})", "rope_scaling"}, Bad{R"({"rope_theta": -1})", "rope_theta"},
                                          Bad{R"({"quantization_config": {"load_in_4bit": true}})", "quantization_config"},
                                          Bad{R"({"attention_dropout": 0.1})", "attention_dropout"},
                                          Bad{R"({"tie_word_embeddings": "yes"})", "tie_word_embeddings"},
-                                         Bad{R"({"partial_rotary_factor": 0.3})", "rotated"}, Bad{R"({"head_dim": null, "num_attention_heads": 6})", "head"}));
+                                         Bad{R"({"partial_rotary_factor": 0.3})", "rotated"},
+                                         Bad{R"({"head_dim": null, "num_attention_heads": 6})", "head"}));
 
 TEST(ModelConfig, ReadsBothSpellingsOfRope) {
     auto old_style = tiny_config("llama"), new_style = tiny_config("llama");

@@ -34,9 +34,9 @@ struct TinyBatch {
 };
 
 inline nlohmann::json tiny_config(const std::string& family) {
-    nlohmann::json j = {{"model_type", family},   {"hidden_size", 16},        {"num_hidden_layers", 2}, {"num_attention_heads", 4},
+    nlohmann::json j = {{"model_type", family},     {"hidden_size", 16},        {"num_hidden_layers", 2}, {"num_attention_heads", 4},
                         {"num_key_value_heads", 2}, {"intermediate_size", 24},  {"vocab_size", 31},       {"max_position_embeddings", 64},
-                        {"rms_norm_eps", 1e-5},   {"initializer_range", 0.3}, {"head_dim", 4},          {"tie_word_embeddings", false}};
+                        {"rms_norm_eps", 1e-5},     {"initializer_range", 0.3}, {"head_dim", 4},          {"tie_word_embeddings", false}};
     if (family == "mistral") j["sliding_window"] = 3;
     return j;
 }

@@ -73,7 +73,8 @@ TEST(Transformer, RecomputeGivesTheSameBits) {
     EXPECT_EQ(kept, tiny.train(kPacked, ActivationPolicy::Recompute));
     for (std::size_t i = 0; i < gradients.size(); ++i) {
         const Parameter& p = tiny.model->parameters()[i];
-        EXPECT_EQ(gradients[i], std::vector<double>(p.gradient.data<double>(), p.gradient.data<double>() + p.gradient.elements())) << p.name;
+        EXPECT_EQ(gradients[i], std::vector<double>(p.gradient.data<double>(), p.gradient.data<double>() + p.gradient.elements()))
+            << p.name;
     }
 }
 

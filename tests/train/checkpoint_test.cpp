@@ -52,7 +52,8 @@ TEST(Checkpoint, RoundTripIsExact) {
     EXPECT_EQ(h.skipped, 1);
     EXPECT_EQ(h.data, "data-hash");
     for (std::size_t i = 0; i < 3; ++i) {
-        for (const auto part : {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment}) EXPECT_EQ(a.get(i, part), b.get(i, part));
+        for (const auto part : {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment})
+            EXPECT_EQ(a.get(i, part), b.get(i, part));
         EXPECT_EQ(b.table[i].weight.data<float>()[0], a.get(i, StatePart::Master)[0]);
     }
 }
@@ -118,7 +119,8 @@ TEST(Checkpoint, OfAnotherModelIsRefused) {
     std::string message;
     EXPECT_EQ(failure_of([&] { load_checkpoint(t.ctx, *t.state, dir.path() / "step-1.h5", "other"); }, message), Failure::Input);
     TinyState wider({}, 4);
-    EXPECT_EQ(failure_of([&] { load_checkpoint(wider.ctx, *wider.state, dir.path() / "step-1.h5", "base-hash"); }, message), Failure::Input);
+    EXPECT_EQ(failure_of([&] { load_checkpoint(wider.ctx, *wider.state, dir.path() / "step-1.h5", "base-hash"); }, message),
+              Failure::Input);
     EXPECT_NE(message.find("layer.weight"), std::string::npos) << message;
     OptimizerSection sgd;
     sgd.name = OptimizerName::Sgd;

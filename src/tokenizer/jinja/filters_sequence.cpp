@@ -15,7 +15,7 @@ Value member(Runtime& runtime, const Value& item, const Value& path) {
     Value value = item;
     for (const auto& part : python::split(path.text(), ".", -1)) {
         const bool number = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos && part.size() < 10;
-        value = item_of(runtime, value, number ? Value(std::stoll(part)) : Value(part));
+        value = item_of(runtime, value, number ? Value(static_cast<std::int64_t>(std::stoll(part))) : Value(part));
     }
     return value;
 }
