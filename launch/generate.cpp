@@ -10,6 +10,7 @@
 #include "parallel/runtime.h"
 #include "src/io/json.h"
 #include "src/tokenizer/chat_template.h"
+#include "src/tokenizer/tokenizer.h"
 #include "src/train/model_setup.h"
 
 namespace tandem {

@@ -79,12 +79,12 @@ void CpuBackend::cross_entropy(Context& ctx, const Tensor& logits, const Tensor&
     const Tensor losses = ctx.workspace.allocate("cross_entropy row losses", DType::F64, {n});
     auto* loss = losses.data<double>();
     cpu::parallel_for(threads_, n, [&](std::int64_t i) {
-        const auto [max, log_sum] = cpu::log_sum_exp(logits, i);
-        loss[i] = log_sum + (static_cast<double>(max) - static_cast<double>(*cpu::element<float>(logits, i, label[i])));
+        const cpu::LogSumExp lse = cpu::log_sum_exp(logits, i);
+        loss[i] = lse.log_sum + (static_cast<double>(lse.max) - static_cast<double>(*cpu::element<float>(logits, i, label[i])));
         if (!dlogits) return;
         cpu::for_row(i, vocabulary, [&](const Piece& p) {
             cpu::Output out(dlogits, p);
-            cpu::softmax_piece(cpu::element<float>(logits, p.row, p.column), max, static_cast<float>(log_sum), out, p.count);
+            cpu::softmax_piece(cpu::element<float>(logits, p.row, p.column), lse.max, static_cast<float>(lse.log_sum), out, p.count);
             const std::int64_t at = label[i] - p.column;
             if (at >= 0 && at < p.count) static_cast<float*>(out)[at] -= 1.0F;
             out.store();

@@ -41,11 +41,16 @@ TANDEM_INLINE void product(std::int64_t m, std::int64_t n, std::int64_t k, const
     const std::int64_t step = kTransposed ? 1 : lda;
     std::int64_t i = 0;
     for (; i + kRows <= m; i += kRows) block_row<kRows, kTransposed>(n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, accumulate);
-    if (i + 4 <= m) {
-        block_row<4, kTransposed>(n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, accumulate);
-        i += 4;
+    const float* a_rest = a + i * step;
+    float* c_rest = c + i * ldc;
+    switch (m - i) {
+        case 1: block_row<1, kTransposed>(n, k, a_rest, lda, b, ldb, c_rest, ldc, accumulate); break;
+        case 2: block_row<2, kTransposed>(n, k, a_rest, lda, b, ldb, c_rest, ldc, accumulate); break;
+        case 3: block_row<3, kTransposed>(n, k, a_rest, lda, b, ldb, c_rest, ldc, accumulate); break;
+        case 4: block_row<4, kTransposed>(n, k, a_rest, lda, b, ldb, c_rest, ldc, accumulate); break;
+        case 5: block_row<5, kTransposed>(n, k, a_rest, lda, b, ldb, c_rest, ldc, accumulate); break;
+        default: break;
     }
-    for (; i < m; ++i) block_row<1, kTransposed>(n, k, a + i * step, lda, b, ldb, c + i * ldc, ldc, accumulate);
 }
 
 }  // namespace

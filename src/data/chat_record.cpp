@@ -33,9 +33,9 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kShareGp
     {"observation", "tool"},
 }};
 
-Json message(std::string_view role, std::string text) { return Json{{"role", role}, {"content", std::move(text)}}; }
+RecordJson message(std::string_view role, std::string text) { return RecordJson{{"role", role}, {"content", std::move(text)}}; }
 
-std::string role_of(const Json& turn, const std::string& key, RoleNames known, std::string_view what, const RecordPlace& place) {
+std::string role_of(const RecordJson& turn, const std::string& key, RoleNames known, std::string_view what, const RecordPlace& place) {
     const auto found = text_member(turn, key, what, place);
     std::string names;
     for (const auto& [written, role] : known) {
@@ -46,7 +46,7 @@ std::string role_of(const Json& turn, const std::string& key, RoleNames known, s
 }
 
 /// The texts of a list of parts, joined.
-std::string join_parts(const Json& parts, std::string_view what, const RecordPlace& place) {
+std::string join_parts(const RecordJson& parts, std::string_view what, const RecordPlace& place) {
     std::string text;
     for (const auto& part : parts) {
         if (part.is_string()) {
@@ -62,7 +62,8 @@ std::string join_parts(const Json& parts, std::string_view what, const RecordPla
 }
 
 /// `turn`'s content as one string. null is what an assistant says who only calls tools.
-std::string content_of(const Json& turn, const std::string& key, std::string_view role, std::string_view what, const RecordPlace& place) {
+std::string content_of(const RecordJson& turn, const std::string& key, std::string_view role, std::string_view what,
+                       const RecordPlace& place) {
     const auto content = turn.find(key);
     const bool absent = content == turn.end() || content->is_null();
     if (absent && role == "assistant" && (content != turn.end() || turn.contains("tool_calls"))) return "";
@@ -71,7 +72,7 @@ std::string content_of(const Json& turn, const std::string& key, std::string_vie
 }
 
 /// An untrained turn among trained ones cannot be expressed by data.train_on; training on it anyway would be a silent mistake.
-void refuse_untrained_turn(const Json& turn, std::string_view what, const RecordPlace& place) {
+void refuse_untrained_turn(const RecordJson& turn, std::string_view what, const RecordPlace& place) {
     for (const auto* key : {"weight", "train"}) {
         const auto found = turn.find(key);
         if (found == turn.end() || found->is_null() || *found == 1 || *found == true) continue;
@@ -85,12 +86,12 @@ struct Keys {
     const char* content;
 };
 
-Json parse_turns(const Json& turns, const std::string& list, Keys keys, RoleNames known, const RecordPlace& place) {
+RecordJson parse_turns(const RecordJson& turns, const std::string& list, Keys keys, RoleNames known, const RecordPlace& place) {
     if (!turns.is_array() || turns.empty()) {
         fail(Failure::Input, "{}: \"{}\" is {} ({}), but a list of at least one turn is needed", place.str(), list, excerpt(turns),
              turns.type_name());
     }
-    Json messages = Json::array();
+    RecordJson messages = RecordJson::array();
     for (const auto& turn : turns) {
         const auto what = fmt::format("{}[{}]: ", list, messages.size());
         if (!turn.is_object()) {
@@ -98,27 +99,25 @@ Json parse_turns(const Json& turns, const std::string& list, Keys keys, RoleName
                  excerpt(turn), turn.type_name(), keys.role, keys.content);
         }
         refuse_untrained_turn(turn, what, place);
-        auto kept = turn;
         const auto role = role_of(turn, keys.role, known, what, place);
-        auto content = content_of(turn, keys.content, role, what, place);
-        kept.erase(keys.role);
-        kept.erase(keys.content);
-        kept["role"] = role;
-        kept["content"] = std::move(content);
+        auto kept = message(role, content_of(turn, keys.content, role, what, place));
+        for (const auto& [key, value] : turn.items()) {
+            if (key != keys.role && key != keys.content && !kept.contains(key)) kept[key] = value;
+        }
         messages.push_back(std::move(kept));
     }
     return messages;
 }
 
 /// A "system" beside the turns goes before them.
-void add_system(Json& messages, const Json& record, const RecordPlace& place) {
+void add_system(RecordJson& messages, const RecordJson& record, const RecordPlace& place) {
     const auto found = record.find("system");
     if (found == record.end() || found->is_null()) return;
     auto text = text_member(record, "system", "", place);
     if (!text.empty()) messages.insert(messages.begin(), message("system", std::move(text)));
 }
 
-void refuse_tools(const Json& record, const RecordPlace& place) {
+void refuse_tools(const RecordJson& record, const RecordPlace& place) {
     const auto tools = record.find("tools");
     if (tools == record.end() || tools->is_null() || tools->empty() || *tools == "") return;
     fail(Failure::Input, "{}: \"tools\" is {}: tool descriptions are not rendered; put them into the system message, or remove the key",
@@ -127,8 +126,8 @@ void refuse_tools(const Json& record, const RecordPlace& place) {
 
 }  // namespace
 
-ChatRecord parse_alpaca(const Json& record, const RecordPlace& place) {
-    Json messages = Json::array();
+ChatRecord parse_alpaca(const RecordJson& record, const RecordPlace& place) {
+    RecordJson messages = RecordJson::array();
     const auto history = record.find("history");
     if (history != record.end() && !history->is_null()) {
         if (!history->is_array()) fail(Failure::Input, "{}: \"history\" is {}, but a list is needed", place.str(), excerpt(*history));
@@ -153,7 +152,7 @@ ChatRecord parse_alpaca(const Json& record, const RecordPlace& place) {
     return {std::move(messages)};
 }
 
-ChatRecord parse_sharegpt(const Json& record, const RecordPlace& place) {
+ChatRecord parse_sharegpt(const RecordJson& record, const RecordPlace& place) {
     refuse_tools(record, place);
     const auto turns = record.find("conversations");
     if (turns == record.end()) (void)text_member(record, "conversations", "", place);
@@ -165,7 +164,7 @@ ChatRecord parse_sharegpt(const Json& record, const RecordPlace& place) {
     return {std::move(messages)};
 }
 
-ChatRecord parse_messages(const Json& record, const RecordPlace& place) {
+ChatRecord parse_messages(const RecordJson& record, const RecordPlace& place) {
     refuse_tools(record, place);
     const auto turns = record.find("messages");
     if (turns == record.end()) (void)text_member(record, "messages", "", place);

@@ -22,7 +22,7 @@ Record parse(const RawRecord& raw, FileLayout layout, RecordFormat format) {
         check_utf8(raw);
         return TextRecord{raw.text};
     }
-    return parse_record(format, parse_json(raw.text, raw.place.file, static_cast<std::size_t>(raw.place.line)), raw.place);
+    return parse_record(format, parse_json_record(raw), raw.place);
 }
 
 /// What a tokenizer or template says against a record, with the record's place.

@@ -72,9 +72,7 @@ private:
         return true;
     }
 
-    [[nodiscard]] static RecordFormat detect(const RawRecord& record) {
-        return detect_format(parse_json(record.text, record.place.file, static_cast<std::size_t>(record.place.line)), record.place);
-    }
+    [[nodiscard]] static RecordFormat detect(const RawRecord& record) { return detect_format(parse_json_record(record), record.place); }
 
     const std::vector<std::string>& files_;
     RecordFormat format_, file_format_ = RecordFormat::Auto;

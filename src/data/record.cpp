@@ -3,8 +3,18 @@
 #include <limits>
 
 #include "kernels/base/error.h"
+#include "src/io/json.h"
 
 namespace tandem {
+
+RecordJson parse_json_record(const RawRecord& raw) {
+    try {
+        return RecordJson::parse(raw.text);
+    } catch (const RecordJson::exception&) {
+        (void)parse_json(raw.text, raw.place.file, static_cast<std::size_t>(raw.place.line));  // says where and why
+        throw;
+    }
+}
 
 std::string_view name(RecordFormat format) {
     switch (format) {
@@ -23,13 +33,13 @@ namespace {
 constexpr std::string_view kKnownKeys =
     "\"messages\", \"conversations\", \"instruction\" and \"output\", \"text\", or \"input_ids\"; see data.format";
 
-std::string keys_of(const Json& record) {
+std::string keys_of(const RecordJson& record) {
     std::string keys;
     for (const auto& [key, value] : record.items()) keys += (keys.empty() ? "\"" : ", \"") + key + "\"";
     return keys.empty() ? "none" : keys;
 }
 
-void require_object(const Json& record, const RecordPlace& place) {
+void require_object(const RecordJson& record, const RecordPlace& place) {
     if (record.is_object()) return;
     fail(Failure::Input, "{}: a record is a JSON object, not {} {}; write one object a line, or an array of objects", place.str(),
          record.type_name(), record_detail::excerpt(record));
@@ -37,7 +47,7 @@ void require_object(const Json& record, const RecordPlace& place) {
 
 }  // namespace
 
-RecordFormat detect_format(const Json& record, const RecordPlace& place) {
+RecordFormat detect_format(const RecordJson& record, const RecordPlace& place) {
     require_object(record, place);
     // A data set often carries a rendered "text" besides its parts, so text comes last.
     if (record.contains("input_ids")) return RecordFormat::Tokenized;
@@ -48,7 +58,7 @@ RecordFormat detect_format(const Json& record, const RecordPlace& place) {
     fail(Failure::Input, "{}: cannot tell the record's format: its keys are {}; known are {}", place.str(), keys_of(record), kKnownKeys);
 }
 
-Record parse_record(RecordFormat format, const Json& record, const RecordPlace& place) {
+Record parse_record(RecordFormat format, const RecordJson& record, const RecordPlace& place) {
     require_object(record, place);
     switch (format) {
         case RecordFormat::Text: return TextRecord{record_detail::text_member(record, "text", "", place)};
@@ -63,8 +73,8 @@ Record parse_record(RecordFormat format, const Json& record, const RecordPlace& 
 
 namespace record_detail {
 
-std::string excerpt(const Json& value) {
-    auto text = dump_json(value);
+std::string excerpt(const RecordJson& value) {
+    auto text = value.dump(-1, ' ', false, RecordJson::error_handler_t::replace);
     constexpr std::size_t kLongest = 60;
     if (text.size() <= kLongest) return text;
     auto end = kLongest;
@@ -72,7 +82,7 @@ std::string excerpt(const Json& value) {
     return text.substr(0, end) + "...";
 }
 
-std::string text_member(const Json& record, const std::string& key, std::string_view what, const RecordPlace& place) {
+std::string text_member(const RecordJson& record, const std::string& key, std::string_view what, const RecordPlace& place) {
     const auto found = record.find(key);
     if (found == record.end()) {
         fail(Failure::Input, "{}: {}the key \"{}\" is missing; the keys are {}", place.str(), what, key, keys_of(record));
@@ -86,7 +96,7 @@ std::string text_member(const Json& record, const std::string& key, std::string_
 
 namespace {
 
-std::vector<std::int32_t> integers(const Json& record, const std::string& key, const RecordPlace& place) {
+std::vector<std::int32_t> integers(const RecordJson& record, const std::string& key, const RecordPlace& place) {
     const auto& list = record.at(key);
     if (!list.is_array()) {
         fail(Failure::Input, "{}: \"{}\" is {} ({}), but an array of integers is needed", place.str(), key, excerpt(list),
@@ -110,7 +120,7 @@ std::vector<std::int32_t> integers(const Json& record, const std::string& key, c
 
 }  // namespace
 
-TokenRecord parse_tokenized(const Json& record, const RecordPlace& place) {
+TokenRecord parse_tokenized(const RecordJson& record, const RecordPlace& place) {
     if (!record.contains("input_ids")) {
         fail(Failure::Input, "{}: the key \"input_ids\" is missing; the keys are {}", place.str(), keys_of(record));
     }

@@ -10,15 +10,21 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "src/data/record_reader.h"
-#include "src/io/json.h"
 
 namespace tandem {
+
+/// Keeps the order of members, which chat templates can see.
+using RecordJson = nlohmann::ordered_json;
+
+/// The JSON of a record. Throws Input naming file, line and column of what is not JSON.
+[[nodiscard]] RecordJson parse_json_record(const RawRecord& raw);
 
 enum class RecordFormat : std::uint8_t { Auto, Text, Alpaca, ShareGpt, Messages, Tokenized };
 [[nodiscard]] std::string_view name(RecordFormat format);  ///< as in data.format
@@ -32,7 +38,7 @@ struct TextRecord {
 /// A conversation: objects with "role" (system, developer, user, assistant, tool, function) and "content" (a string), and
 /// whatever else the data gives the chat template.
 struct ChatRecord {
-    Json messages;
+    RecordJson messages;
 };
 /// labels[i] is the label of ids[i]: not shifted.
 struct TokenRecord {
@@ -41,22 +47,22 @@ struct TokenRecord {
 using Record = std::variant<TextRecord, ChatRecord, TokenRecord>;
 
 /// The format of a JSON record, by its keys. Throws Input, naming the keys found and those that are known.
-[[nodiscard]] RecordFormat detect_format(const Json& record, const RecordPlace& place);
+[[nodiscard]] RecordFormat detect_format(const RecordJson& record, const RecordPlace& place);
 
 /// A JSON record read as `format` (not Auto). Throws Input naming place, key, what was found, what was expected and what to do.
-[[nodiscard]] Record parse_record(RecordFormat format, const Json& record, const RecordPlace& place);
+[[nodiscard]] Record parse_record(RecordFormat format, const RecordJson& record, const RecordPlace& place);
 
 namespace record_detail {
 
 /// `value` on one line, shortened, for messages.
-[[nodiscard]] std::string excerpt(const Json& value);
+[[nodiscard]] std::string excerpt(const RecordJson& value);
 /// Member `key` of `record`, which must be a string. `what` says where in the record: "", "message 2: ".
-[[nodiscard]] std::string text_member(const Json& record, const std::string& key, std::string_view what, const RecordPlace& place);
+[[nodiscard]] std::string text_member(const RecordJson& record, const std::string& key, std::string_view what, const RecordPlace& place);
 
-[[nodiscard]] ChatRecord parse_alpaca(const Json& record, const RecordPlace& place);
-[[nodiscard]] ChatRecord parse_sharegpt(const Json& record, const RecordPlace& place);
-[[nodiscard]] ChatRecord parse_messages(const Json& record, const RecordPlace& place);
-[[nodiscard]] TokenRecord parse_tokenized(const Json& record, const RecordPlace& place);
+[[nodiscard]] ChatRecord parse_alpaca(const RecordJson& record, const RecordPlace& place);
+[[nodiscard]] ChatRecord parse_sharegpt(const RecordJson& record, const RecordPlace& place);
+[[nodiscard]] ChatRecord parse_messages(const RecordJson& record, const RecordPlace& place);
+[[nodiscard]] TokenRecord parse_tokenized(const RecordJson& record, const RecordPlace& place);
 
 }  // namespace record_detail
 

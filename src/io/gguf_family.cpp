@@ -79,7 +79,7 @@ Dimensions read_dimensions(const GgufFile& file, const Family& family) {
     d.heads = positive(file, "attention.head_count");
     d.kv_heads = positive(file, "attention.head_count_kv", d.heads);
     d.positions = positive(file, "context_length");
-    if (d.layers > 10000 || d.heads % d.kv_heads != 0) {
+    if (d.layers > 10000 || d.heads > (1 << 20) || d.heads % d.kv_heads != 0) {
         fail(Failure::Input, "{}: {} layers, {} heads and {} key/value heads do not make a model", name, d.layers, d.heads, d.kv_heads);
     }
     // For llama, rope.dimension_count is the head's size; phi3 may rotate a part of the head only.

@@ -43,7 +43,7 @@ std::string read_file_as(const std::string& file, RecordFormat format) {
     for (RawRecord raw; reader.next(raw);) {
         Record record = TextRecord{raw.text};
         if (reader.layout() != FileLayout::Lines) {
-            const auto json = parse_json(raw.text, raw.place.file, static_cast<std::size_t>(raw.place.line));
+            const auto json = parse_json_record(raw);
             if (format == RecordFormat::Auto) format = detect_format(json, raw.place);
             record = parse_record(format, json, raw.place);
         }
@@ -170,7 +170,7 @@ std::vector<Case> bad_files() {
          {},
          "",
          "a.jsonl:1:",
-         {"cannot tell", "\"completion\", \"prompt\"", "messages"}},
+         {"cannot tell", "\"prompt\", \"completion\"", "messages"}},
         {"no keys", "a.jsonl", "{}", {}, "", "a.jsonl:1:", {"cannot tell", "none"}},
         {"another format further down",
          "a.jsonl",

@@ -21,11 +21,11 @@ int run(const std::string& command) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-std::vector<Json> records_of(const std::string& file) {
-    std::vector<Json> records;
+std::vector<RecordJson> records_of(const std::string& file) {
+    std::vector<RecordJson> records;
     RecordReader reader(file, PlainText::Never);
     for (RawRecord raw; reader.next(raw);) {
-        records.push_back(parse_json(raw.text, file, static_cast<std::size_t>(raw.place.line)));
+        records.push_back(parse_json_record(raw));
         (void)parse_record(detect_format(records.back(), raw.place), records.back(), raw.place);
     }
     return records;

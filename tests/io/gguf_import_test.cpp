@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <random>
 
 #include "src/io/json.h"
 #include "src/io/safetensors.h"
@@ -285,6 +286,25 @@ TEST_F(ImportFamily, RefusesValuesAndTokenizersThatAreWrong) {
     expect_error(Failure::Input, {"output.weight", "fp16", "--dtype bf16"},
                  [&] { (void)import_gguf(dir_ / "x.gguf", dir_ / "out", DType::F16); });
     EXPECT_EQ(dir_.entries(), 1U);
+}
+
+/// Whatever is flipped in the metadata, the file is imported or refused, and then nothing is left.
+TEST_F(ImportFamily, RandomDamageNeverCrashes) {
+    const auto whole = slurp(golden("sentencepiece.gguf"));
+    std::mt19937 random(3);
+    for (int i = 0; i < 400; ++i) {
+        auto bytes = whole;
+        for (int flips = 1 + i % 4; flips > 0; --flips) bytes[random() % 8800] = static_cast<char>(random());
+        put(dir_ / "x.gguf", bytes);
+        fs::remove_all(dir_ / "out");
+        try {
+            (void)import_gguf(dir_ / "x.gguf", dir_ / "out", DType::BF16);
+            (void)read_json_file(dir_ / "out" / "tokenizer.json");
+        } catch (const Error& e) {
+            EXPECT_EQ(e.failure(), Failure::Input) << e.what();
+            EXPECT_EQ(dir_.entries(), 1U);
+        }
+    }
 }
 
 TEST_F(ImportFamily, ExistingDirectories) {

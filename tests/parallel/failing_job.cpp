@@ -25,6 +25,7 @@ int work(Runtime& runtime, const std::string& how) {
     if (how == "segfault" && last) std::raise(SIGSEGV);
     if (how == "stalled" && last) pause();
     if (how == "stopped" && last) std::raise(SIGSTOP);
+    if (how == "launcher_stopped" && last) kill(getppid(), SIGSTOP), pause();
     runtime.world().barrier();
     return 0;
 }

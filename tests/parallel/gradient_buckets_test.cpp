@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "kernels/base/backend.h"
 #include "tests/support/ranks.h"
 
@@ -12,6 +14,11 @@ using namespace tandem;
 class GradientBucketsTest : public testing::Test {
 protected:
     void SetUp() override {
+        // Memory that was used before: what must be zero is zero because somebody made it so.
+        for (const auto kind : {MemoryKind::Gradients, MemoryKind::Master}) {
+            const ArenaScope scope(memory_[kind]);
+            std::memset(memory_[kind].allocate("used", DType::U8, Shape{1 << 19}).raw(), 0x55, 1 << 19);
+        }
         // Bucket 1 is nobody's, a frozen parameter lies between trained ones, sizes are odd, and one is exactly a block.
         add("embedding", Shape{3, 5}, true, 0, DType::F32);
         add("frozen", Shape{100, 7}, false, 1, DType::F32);

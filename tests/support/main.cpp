@@ -34,10 +34,6 @@ extern "C" void print_state(int /*signal*/) {
 }
 
 class AmongRanks : public testing::EmptyTestEventListener {
-public:
-    [[nodiscard]] bool failed_anywhere() const { return failed_anywhere_; }
-
-private:
     void OnTestStart(const testing::TestInfo& info) override {
         failed_here_ = false;
         test_ = std::string(info.test_suite_name()) + "." + info.name();
@@ -52,9 +48,6 @@ private:
         std::fflush(stderr);
     }
     void OnTestEnd(const testing::TestInfo& info) override { meet(info.result()->Failed() || failed_here_); }
-    void OnTestSuiteEnd(const testing::TestSuite& suite) override {
-        if (suite.ad_hoc_test_result().Failed()) failed_anywhere_ = true;
-    }
 
     void meet(bool failed) {
         note("waits for the other ranks after test " + test_);
@@ -67,7 +60,6 @@ private:
         }
         for (std::size_t r = 0; r < all->size(); ++r) {
             const auto& other = (*all)[r];
-            failed_anywhere_ = failed_anywhere_ || other.code != 0;
             if (runtime->rank() != 0) continue;
             if (other.code != 0 && r != 0) fmt::print(stderr, "[  FAILED  ] {} on rank {}\n", other.message, r);
             if (other.message != test_) {
@@ -78,7 +70,6 @@ private:
     }
 
     bool failed_here_ = false;
-    bool failed_anywhere_ = false;
     std::string test_;
 };
 
@@ -103,13 +94,12 @@ int main(int argc, char** argv) {
         note("was outside the tests");
         std::signal(SIGUSR2, print_state);
         auto& listeners = testing::UnitTest::GetInstance()->listeners();
-        auto* among = new AmongRanks;
-        listeners.Append(among);
+        listeners.Append(new AmongRanks);
         if (here.rank() != 0) {
             delete listeners.Release(listeners.default_result_printer());
             delete listeners.Release(listeners.default_xml_generator());
         }
-        bool failed = RUN_ALL_TESTS() != 0 || among->failed_anywhere();
+        bool failed = RUN_ALL_TESTS() != 0;
         note("waits for the other ranks after all tests");
         const auto all = here.exchange_outcomes({failed ? 1 : 0, ""}, std::nullopt);
         for (const auto& other : *all) failed = failed || other.code != 0;

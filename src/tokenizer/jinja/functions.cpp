@@ -46,7 +46,8 @@ Dict members(Runtime& runtime, const Arguments& arguments) {
 
 Value make_namespace(Runtime& runtime, Arguments arguments) {
     auto out = std::make_shared<Namespace>();
-    for (const auto& [key, value] : members(runtime, arguments).items()) out->set(key.text(), value);
+    const Dict given = members(runtime, arguments);
+    for (const auto& [key, value] : given.items()) out->set(key.text(), value);
     return Value(std::static_pointer_cast<Object>(out));
 }
 

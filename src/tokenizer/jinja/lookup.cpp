@@ -38,7 +38,7 @@ Value attribute_of(Runtime& runtime, const Value& value, const std::string& name
     if (value.is_object()) return value.object()->attribute(name).value_or(missing(value, name));
     if (auto method = method_of(runtime, value, name)) return std::move(*method);
     if (value.is_dict()) {
-        if (const Value* member = value.dict().find(name)) return *member;
+        if (const Value* member = value.dict().find(std::string_view(name))) return *member;
     }
     return missing(value, name);
 }

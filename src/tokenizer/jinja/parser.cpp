@@ -13,10 +13,9 @@ class Parser {
 public:
     Parser(const std::string& source, const std::string& origin) : tokens_(tokenize(source, origin), origin), expressions_(tokens_) {}
 
-    Block run() {
+    Parsed run() {
         Block block = statements({});
-        if (!tokens_.is(TokenKind::End)) tokens_.refuse(fmt::format("unexpected {}", tokens_.current().text));
-        return block;
+        return {std::move(block), marks_generation_};
     }
 
 private:
@@ -75,6 +74,7 @@ private:
         if (tag.text == "with") return with();
         if (tag.text == "generation") {
             auto node = make<Generation>();
+            marks_generation_ = true;
             node->body = body("endgeneration");
             return node;
         }
@@ -96,9 +96,9 @@ private:
             ExpressionPtr test = expressions_.tuple(ExpressionParser::Conditionals::No);
             tokens_.expect(TokenKind::BlockEnd, "%}");
             node->branches.emplace_back(std::move(test), statements({"elif", "else", "endif"}));
-            const std::string tag = tokens_.take().text;
-            if (tag == "elif") continue;
-            if (tag == "else") node->otherwise = body("endif");
+            if (tokens_.skip_name("elif")) continue;
+            if (tokens_.skip_name("else")) node->otherwise = body("endif");
+            else tokens_.expect_name("endif");
             return node;
         }
     }
@@ -114,7 +114,8 @@ private:
         ++loops_;
         node->body = statements({"else", "endfor"});
         --loops_;
-        if (tokens_.take().text == "else") node->otherwise = body("endfor");
+        if (tokens_.skip_name("else")) node->otherwise = body("endfor");
+        else tokens_.expect_name("endfor");
         return node;
     }
 
@@ -232,10 +233,11 @@ private:
     TokenStream tokens_;
     ExpressionParser expressions_;
     int depth_ = 0, loops_ = 0;
+    bool marks_generation_ = false;
 };
 
 }  // namespace
 
-Block parse(const std::string& source, const std::string& origin) { return Parser(source, origin).run(); }
+Parsed parse(const std::string& source, const std::string& origin) { return Parser(source, origin).run(); }
 
 }  // namespace tandem::jinja

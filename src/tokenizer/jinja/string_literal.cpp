@@ -48,8 +48,8 @@ std::optional<std::string> unescape(std::string_view literal) {
         const char letter = literal[++at];
         if (letter == '\n') {  // the line goes on
             ++at;
-        } else if (const auto value = simple(letter)) {
-            out.push_back(*value);
+        } else if (const auto character = simple(letter)) {
+            out.push_back(*character);
             ++at;
         } else if (letter == 'x' || letter == 'u' || letter == 'U') {
             const auto c = code_point(literal, at);

@@ -27,6 +27,8 @@ public:
     [[nodiscard]] Result render(const nlohmann::ordered_json& variables) const;
 
     [[nodiscard]] const std::string& origin() const;
+    /// Does the template use {% generation %}?
+    [[nodiscard]] bool marks_generation() const;
 
 private:
     struct State;
