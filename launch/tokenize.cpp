@@ -19,33 +19,42 @@ struct Request {
 
 std::string as_json(const std::vector<std::int32_t>& ids) { return Json(ids).dump(); }
 
-std::string decoded(const Tokenizer& tokenizer, const std::string& line) {
-    const Json ids = parse_json(line, "the line");
+/// One line of stdin and its number, from 1.
+struct Line {
+    std::string text;
+    std::size_t number = 0;
+};
+
+std::string decoded(const Tokenizer& tokenizer, const Line& line) {
+    const Json ids = parse_json(line.text, "stdin", line.number);
     if (!ids.is_array()) fail(Failure::Input, "expected a JSON array of token ids, found {}", ids.type_name());
     std::vector<std::int32_t> list;
-    for (const auto& id : ids) list.push_back(json_detail::convert<std::int32_t>(id, "token id", "the line"));
+    for (const auto& id : ids) list.push_back(json_detail::convert<std::int32_t>(id, "token id", "the array"));
     return dump_json(tokenizer.decode(list, SkipSpecial::No));
 }
 
 /// As apply_chat_template of transformers: the template writes the special tokens, the tokenizer adds none.
-std::string chat_ids(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const std::string& line, bool generation_prompt) {
-    (void)parse_json(line, "the line");  // for its message: where the JSON is wrong
-    const auto messages = ChatMessages::parse(line);
+std::string chat_ids(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Line& line, bool generation_prompt) {
+    (void)parse_json(line.text, "stdin", line.number);  // for its message: where the JSON is wrong
+    const auto messages = ChatMessages::parse(line.text);
     if (!messages.is_array()) fail(Failure::Input, "expected a JSON list of messages, found {}", messages.type_name());
     return as_json(tokenizer.encode(chat_template.render(messages, generation_prompt), AddSpecial::No));
 }
 
 /// Answers each line before it waits for the next one; what can be had without waiting is written at once.
-void answer_lines(const Runtime& runtime, const std::function<std::string(const std::string&)>& answer) {
+void answer_lines(const Runtime& runtime, const std::function<std::string(const Line&)>& answer) {
     std::ios::sync_with_stdio(false);
-    std::string line, out;
-    for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
+    Line line;
+    std::string out;
+    while (std::getline(std::cin, line.text)) {
+        ++line.number;
         try {
             out += answer(line) + "\n";
         } catch (const Error& error) {
             print_once(runtime, out);
             if (error.failure() != Failure::Input) throw;
-            fail(Failure::Input, "stdin, line {}: {}", number, error.what());
+            const bool placed = std::string_view(error.what()).starts_with("stdin:");
+            fail(Failure::Input, "{}{}", placed ? "" : fmt::format("stdin:{}: ", line.number), error.what());
         }
         if (out.size() < (1U << 16U) && std::cin.rdbuf()->in_avail() > 0) continue;
         print_once(runtime, out);
@@ -78,13 +87,13 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
 
     const auto tokenizer = Tokenizer::load(request.model);
     if (request.decode) {
-        answer_lines(runtime, [&](const std::string& text) { return decoded(tokenizer, text); });
+        answer_lines(runtime, [&](const Line& text) { return decoded(tokenizer, text); });
     } else if (request.chat) {
         const auto chat = ChatTemplate::load(request.model, request.chat_template);
         if (!chat) fail(Failure::Input, "{} has no chat template (chat_template.jinja, tokenizer_config.json)", request.model);
-        answer_lines(runtime, [&](const std::string& text) { return chat_ids(tokenizer, *chat, text, request.generation_prompt); });
+        answer_lines(runtime, [&](const Line& text) { return chat_ids(tokenizer, *chat, text, request.generation_prompt); });
     } else {
-        answer_lines(runtime, [&](const std::string& text) { return as_json(tokenizer.encode(text, AddSpecial::Yes)); });
+        answer_lines(runtime, [&](const Line& text) { return as_json(tokenizer.encode(text.text, AddSpecial::Yes)); });
     }
     return 0;
 }

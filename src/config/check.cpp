@@ -74,11 +74,6 @@ void check_values(const RunConfig& config) {
         fail(Failure::Configuration, "{}: model.dtype = fp64 needs device.backend = ref; use bf16 or fp32 on other backends",
              config.origin("model.dtype"));
     }
-    if (config.schedule.warmup_steps > 0 && config.training.max_steps && config.schedule.warmup_steps > *config.training.max_steps) {
-        fail(Failure::Configuration,
-             "{}: schedule.warmup_steps = {} is more than training.max_steps = {}: the learning rate would never reach its peak",
-             config.origin("schedule.warmup_steps"), config.schedule.warmup_steps, *config.training.max_steps);
-    }
     if (config.training.micro_batch_size > config.training.global_batch_size) {
         fail(Failure::Configuration, "{}: training.micro_batch_size = {} is more than training.global_batch_size = {}",
              config.origin("training.micro_batch_size"), config.training.micro_batch_size, config.training.global_batch_size);

@@ -49,6 +49,24 @@ private:
     std::filesystem::path path_;
 };
 
+/// A line of tokenised data.
+inline std::string tokens(std::initializer_list<int> ids) {
+    std::string text;
+    for (const int id : ids) text += (text.empty() ? "" : ", ") + std::to_string(id);
+    return "{\"input_ids\": [" + text + "]}\n";
+}
+
+/// n samples of lengths 2 to 8 with ids that tell them apart.
+inline std::string many_samples(int n) {
+    std::string text;
+    for (int i = 0; i < n; ++i) {
+        text += "{\"input_ids\": [" + std::to_string(i % 100);
+        for (int k = 0; k < 1 + i % 7; ++k) text += ", " + std::to_string((i / 100 + k) % 100);
+        text += "]}\n";
+    }
+    return text;
+}
+
 /// Settings for tokenised samples, which need no tokenizer.
 inline DataSettings settings_for(const Directory& directory, std::vector<std::string> files) {
     DataSettings settings;

@@ -19,6 +19,7 @@ struct Precision {
     double loss, grad_norm;  ///< of the log
     double gradient;         ///< of each tensor, Frobenius
     double update;           ///< of all weights, Frobenius
+    friend std::ostream& operator<<(std::ostream& out, const Precision& precision) { return out << precision.name; }
 };
 
 const Precision kPrecisions[] = {
@@ -71,7 +72,9 @@ protected:
     [[nodiscard]] HostTensors before(bool adapter) const { return read_all_safetensors(adapter ? model() / "adapter" : model()); }
 
     void check_evaluation(const char* key, const Arguments& more) const {
-        const auto run = run_well(command("eval", Arguments{"--data.validation", data(), "--json"} + more));
+        const Scratch output;
+        const auto run =
+            run_well(command("eval", Arguments{"--data.validation", data(), "--output.dir", output / "eval", "--json"} + more));
         if (run.code != 0) return;
         const auto result = json::parse(run.out), want = expected();
         expect_near(result.at("eval_loss"), want.at(key), precision().loss, key);

@@ -103,7 +103,8 @@ protected:
     static Finished evaluate(const Arguments& more) {
         const auto config = (source_directory() / "tests/golden/golden.ini").string();
         return run_well(Arguments{"eval", config, "--json", "--model.path", model(), "--model.dtype", "fp32", "--data.validation",
-                                  (folder() / "eval.jsonl").string(), "--data.max_seq_length", "1024", "--device.threads", "2"} +
+                                  (folder() / "eval.jsonl").string(), "--data.max_seq_length", "1024", "--output.dir", *scratch_ / "eval",
+                                  "--device.threads", "2"} +
                             more,
                         {.threads = 2, .seconds = 300});
     }

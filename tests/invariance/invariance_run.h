@@ -1,6 +1,7 @@
 // One training run of the real program at tiny size, and what it must have in common with another one.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Subject {
     std::string method;  ///< lora or full
     std::string backend, dtype;
     Arguments options;
+    friend std::ostream& operator<<(std::ostream& out, const Subject& subject) { return out << subject.name; }
 };
 
 /// How it is split: what must not change the result.

@@ -17,6 +17,7 @@ const Arguments kKeep = {"--training.recompute", "none"};
 struct Group {
     Subject subject;
     std::vector<Layout> layouts;  ///< each against one rank, one sequence at a time, nothing recomputed
+    friend std::ostream& operator<<(std::ostream& out, const Group& group) { return out << group.subject; }
 };
 
 // An epoch's last batch is half as large, so that with 4 packed ranks some have nothing to do in it.

@@ -107,7 +107,10 @@ def finish(writer, stem, expected, tokenizer, config):
     writer.close()
     save_file(expected, OUT / f"{stem}.expected.safetensors")
     ids = [tokenizer.encode(text).ids for text in TEXTS]
-    (OUT / f"{stem}.expected.json").write_text(json.dumps({"texts": TEXTS, "ids": ids, "config": config}, ensure_ascii=True, indent=1) + "\n")
+    whole = json.loads(tokenizer.to_str())
+    merges = [" ".join(merge) for merge in whole["model"]["merges"]]
+    template = whole["post_processor"]["single"]
+    (OUT / f"{stem}.expected.json").write_text(json.dumps({"texts": TEXTS, "ids": ids, "config": config, "merges": merges, "template": template}) + "\n")
 
 
 def byte_alphabet():

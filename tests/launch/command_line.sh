@@ -85,7 +85,7 @@ refuse 3 'text.gguf' import text.gguf out-model
 mkdir model
 echo '{"text": "hello"}' >data.jsonl
 printf '[model]\npath = model\n[data]\ntrain = data.jsonl\n[output]\ndir = run\n' >run.ini
-refuse 3 'config.json' train run.ini
+refuse 2 'model/config.json' train run.ini
 [ ! -e run ] || [ -z "$(find run -type f)" ] || complain "a refused run leaves files: $(find run -type f)"
 { cat run.ini; printf '[lora]\nrank = 3\n'; } >bad.ini
 for name in train eval prepare; do refuse 2 "bad.ini:8: unknown key 'lora.rank'; did you mean 'lora.r'?" "$name" bad.ini; done

@@ -76,7 +76,8 @@ HostTensors read_safetensors(const std::filesystem::path& file) {
 HostTensors read_all_safetensors(const std::filesystem::path& directory) {
     HostTensors all;
     for (const auto& entry : std::filesystem::directory_iterator(directory))
-        if (entry.path().extension() == ".safetensors") all.merge(read_safetensors(entry.path()));
+        if (entry.path().extension() == ".safetensors" && entry.path().stem().string().find("model") != std::string::npos)
+            all.merge(read_safetensors(entry.path()));
     return all;
 }
 

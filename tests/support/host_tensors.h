@@ -18,7 +18,7 @@ using HostTensors = std::map<std::string, HostTensor>;
 
 /// F64, F32, F16 and BF16 entries of one file. Throws Error{Run} for anything else.
 HostTensors read_safetensors(const std::filesystem::path& file);
-/// The entries of every *.safetensors of a directory.
+/// The weights of a model or adapter directory, sharded or not.
 HostTensors read_all_safetensors(const std::filesystem::path& directory);
 /// As F32.
 void write_safetensors(const std::filesystem::path& file, const HostTensors& tensors);

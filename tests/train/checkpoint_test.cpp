@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "src/io/hdf5_file.h"
 #include "tests/train/temporary_directory.h"
 #include "tests/train/tiny_state.h"
 
@@ -18,13 +19,13 @@ void save_steps(const std::filesystem::path& dir, TinyState& t, std::initializer
     for (const auto s : steps) store.save(t.ctx, *t.state, header(s));
 }
 
-/// Flips a byte in the last kilobyte, where tensor data lies.
+/// Flips a bit of a tensor's data.
 void damage(const std::filesystem::path& file) {
-    const auto size = std::filesystem::file_size(file);
+    const auto at = static_cast<std::streamoff>(Hdf5File::open(file).dataset("exp_avg/layer.weight").offset) + 5;
     std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
-    f.seekg(static_cast<std::streamoff>(size) - 20);
+    f.seekg(at);
     const char c = static_cast<char>(f.get());
-    f.seekp(static_cast<std::streamoff>(size) - 20);
+    f.seekp(at);
     f.put(static_cast<char>(c ^ 0x40));
 }
 

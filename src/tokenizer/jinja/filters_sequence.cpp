@@ -163,6 +163,9 @@ Value batch(Runtime& runtime, const Value& value, const Arguments& arguments) {
     return out;
 }
 
+/// What map, select and their like go through: whatever is false counts as empty.
+List items_if_any(Runtime& runtime, const Value& value) { return value.truth() ? items_of(runtime, value) : List{}; }
+
 /// The arguments behind the first one, for the filter or test that a filter applies to each item.
 Arguments behind_first(const Arguments& arguments) {
     Arguments out = arguments;
@@ -175,7 +178,7 @@ Value map(Runtime& runtime, const Value& value, const Arguments& arguments) {
     if (arguments.positional.empty()) {
         const Parameters given(runtime, "map", arguments, {"=attribute", "default"});
         // Positions do not apply here: both arguments have names.
-        for (const Value& item : items_of(runtime, value)) {
+        for (const Value& item : items_if_any(runtime, value)) {
             Value found = member(runtime, item, given[0]);
             out.push_back(found.is_undefined() && given.has(1) ? given[1] : std::move(found));
         }
@@ -183,7 +186,7 @@ Value map(Runtime& runtime, const Value& value, const Arguments& arguments) {
     }
     const std::string name = arguments.positional[0].text();
     const Arguments rest = behind_first(arguments);
-    for (const Value& item : items_of(runtime, value)) out.push_back(apply_filter(runtime, name, item, rest));
+    for (const Value& item : items_if_any(runtime, value)) out.push_back(apply_filter(runtime, name, item, rest));
     return out;
 }
 
@@ -201,7 +204,7 @@ Value choose(Runtime& runtime, const Value& value, const Arguments& arguments) {
     const std::optional<std::string> test = rest.positional.empty() ? std::nullopt : std::optional(rest.positional[0].text());
     rest = behind_first(rest);
     List out;
-    for (const Value& item : items_of(runtime, value)) {
+    for (const Value& item : items_if_any(runtime, value)) {
         const Value tested = ByAttribute ? member(runtime, item, path) : item;
         if ((test ? apply_test(runtime, *test, tested, rest) : tested.truth()) == Keep) out.push_back(item);
     }

@@ -44,6 +44,7 @@ Value replace(Runtime& runtime, const Value& value, const Arguments& arguments) 
 
 Value indent(Runtime& runtime, const Value& value, const Arguments& arguments) {
     const Parameters given(runtime, "indent", arguments, {"width", "first", "blank"});
+    if (!value.is_string()) runtime.refuse(fmt::format("indent needs a str, not {}", value.type_name()));
     const std::string width = given.has(0) && given[0].is_string() ? given[0].string() : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(given.integer(0, 4), 0, 1000)), ' ');
     const bool blank = given.truth(2, false);
     // A last newline ends a line that is there; Jinja adds one so that it is not lost.
@@ -95,6 +96,7 @@ Value tojson(Runtime& runtime, const Value& value, const Arguments& arguments) {
 }
 
 Value to_int(Runtime& runtime, const Value& value, const Arguments& arguments) {
+    if (value.is_undefined()) runtime.refuse(value.undefined().what);
     const Parameters given(runtime, "int", arguments, {"default", "base"});
     const Value fallback = given.has(0) ? given[0] : Value(0);
     if (value.is_int() || value.is_bool()) return value.integer();
@@ -109,6 +111,7 @@ Value to_int(Runtime& runtime, const Value& value, const Arguments& arguments) {
 }
 
 Value to_float(Runtime& runtime, const Value& value, const Arguments& arguments) {
+    if (value.is_undefined()) runtime.refuse(value.undefined().what);
     const Parameters given(runtime, "float", arguments, {"default"});
     if (value.is_number()) return value.number();
     const std::string text = value.is_string() ? python::strip(value.string(), python::Side::Both) : "";
@@ -126,6 +129,9 @@ Value round(Runtime& runtime, const Value& value, const Arguments& arguments) {
     const double scale = std::pow(10.0, static_cast<double>(precision));
     if (method == "ceil") return std::ceil(value.number() * scale) / scale;
     if (method == "floor") return std::floor(value.number() * scale) / scale;
+    if (method != "common") runtime.refuse(fmt::format("round: the method {} is not common, ceil or floor", method));
+    if (!value.is_float() && precision >= 0) return value.integer();
+    if (precision < 0 && !value.is_float()) return static_cast<std::int64_t>(std::nearbyint(value.number() * scale) / scale);
     if (precision < 0) return std::nearbyint(value.number() * scale) / scale;
     // Python rounds the decimal digits of the exact value, as printf does.
     return std::strtod(fmt::format("{:.{}f}", value.number(), std::min<std::int64_t>(precision, 300)).c_str(), nullptr);
@@ -156,7 +162,16 @@ Value center(Runtime& runtime, const Value& value, const Arguments& arguments) {
 }
 
 Value as_text(Runtime&, const Value& value, const Arguments&) { return value.text(); }
-Value word_count(Runtime&, const Value& value, const Arguments&) { return python::split(value.text(), {}, -1).size(); }
+Value word_count(Runtime&, const Value& value, const Arguments&) {
+    std::int64_t words = 0;
+    bool inside = false;
+    unicode::for_each(value.text(), [&](char32_t c, std::size_t, std::size_t) {
+        const bool word = python::is_alpha(c) || unicode::is_numeric(c) || c == '_';
+        words += word && !inside ? 1 : 0;
+        inside = word;
+    });
+    return words;
+}
 
 }  // namespace
 

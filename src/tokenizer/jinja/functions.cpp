@@ -166,6 +166,8 @@ std::string format_percent(Runtime& runtime, const std::string& format, const Va
         }
         out += padded(std::move(text), width, left, zeros && kind != 's' && kind != 'r');
     }
+    const std::size_t given = values.is_tuple() ? values.list().size() : values.is_dict() || values.is_list() ? 0 : 1;
+    if (next < given) runtime.refuse("%: more values than the format has places for");
     return out;
 }
 
