@@ -9,16 +9,16 @@ namespace {
 
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
 
-/// Llama 3.1: long wavelengths are divided by the factor, short ones kept, those between blended.
-double llama3(const RopeConfig& rope, double inverse) {
-    const double wavelength = kTwoPi / inverse;
-    const double low = rope.original_positions / rope.low_frequency_factor;
-    const double high = rope.original_positions / rope.high_frequency_factor;
-    if (wavelength > low) return inverse / rope.factor;
-    if (wavelength < high) return inverse;
-    const double smooth =
-        (rope.original_positions / wavelength - rope.low_frequency_factor) / (rope.high_frequency_factor - rope.low_frequency_factor);
-    return (1 - smooth) * inverse / rope.factor + smooth * inverse;
+/// Llama 3.1: long wavelengths are divided by the factor, short ones kept, those between blended. In fp32, as transformers.
+double llama3(const RopeConfig& rope, double wide) {
+    const auto inverse = static_cast<float>(wide), original = static_cast<float>(rope.original_positions);
+    const auto factor = static_cast<float>(rope.factor);
+    const auto low = static_cast<float>(rope.low_frequency_factor), high = static_cast<float>(rope.high_frequency_factor);
+    const float wavelength = static_cast<float>(kTwoPi) / inverse;
+    if (wavelength > original / low) return static_cast<double>(inverse / factor);
+    if (wavelength < original / high) return wide;
+    const float smooth = (original / wavelength - low) / (high - low);
+    return static_cast<double>((1.0F - smooth) * inverse / factor + smooth * inverse);
 }
 
 /// YaRN: dimension at which a head turns `rotations` times over the original context.

@@ -120,7 +120,8 @@ void AddedTokens::cut(const std::shared_ptr<const AlignedText>& source, const Tr
         while (token.lstrip && begin > done && unicode::is_white_space(unicode::decode(text, unicode::previous(text, begin)))) {
             begin = unicode::previous(text, begin);
         }
-        while (token.rstrip && end < text.size() && unicode::is_white_space(unicode::decode(text, end))) end += unicode::length_of(text[end]);
+        while (token.rstrip && end < text.size() && unicode::is_white_space(unicode::decode(text, end)))
+            end += unicode::length_of(text[end]);
         put(done, begin, -1);
         put(begin, end, *id);
         done = end;

@@ -40,8 +40,8 @@ private:
 /// What pre-tokenizers cut a text into. `token` >= 0: an added token, not touched any more.
 struct Piece {
     std::shared_ptr<const AlignedText> source;
-    std::size_t begin = 0, end = 0;   ///< bytes of source->text
-    std::size_t original_begin = 0;   ///< where the piece begins in the original
+    std::size_t begin = 0, end = 0;  ///< bytes of source->text
+    std::size_t original_begin = 0;  ///< where the piece begins in the original
     std::int32_t token = -1;
 
     [[nodiscard]] std::string_view text() const { return std::string_view(source->text).substr(begin, end - begin); }

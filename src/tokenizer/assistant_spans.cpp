@@ -52,7 +52,8 @@ std::vector<AssistantSpans::Span> AssistantSpans::find_all() const {
         if (role == messages_[i].end() || *role != "assistant") continue;
         const Span span = find(i);
         if (!out.empty() && span.first < out.back().second) {
-            fail(Failure::Input, "{}: what the assistant says in message {} overlaps with a message before; use a template with {{% generation %}}",
+            fail(Failure::Input,
+                 "{}: what the assistant says in message {} overlaps with a message before; use a template with {{% generation %}}",
                  origin_, i + 1);
         }
         if (span.first < span.second) out.push_back(span);
@@ -66,7 +67,8 @@ AssistantSpans::Span AssistantSpans::find(std::size_t message) const {
     const auto end = begin ? end_of(message, *begin, content) : std::nullopt;
     if (!end) {
         fail(Failure::Input,
-             "{}: what the assistant says in message {} cannot be found in the rendered conversation: the template changes or leaves out earlier "
+             "{}: what the assistant says in message {} cannot be found in the rendered conversation: the template changes or leaves out "
+             "earlier "
              "messages depending on later ones; use a template that marks it with {{% generation %}} (data.chat_template)",
              origin_, message + 1);
     }
@@ -78,7 +80,8 @@ std::optional<AssistantSpans::Content> AssistantSpans::locate_content(std::size_
     if (found == messages_[message].end() || !(found->is_string() || found->is_array())) return std::nullopt;
     ChatMessages replaced = messages_;
     const std::string placeholder(kPlaceholder);
-    replaced[message]["content"] = found->is_string() ? ChatMessages(placeholder) : ChatMessages::array({{{"type", "text"}, {"text", placeholder}}});
+    replaced[message]["content"] =
+        found->is_string() ? ChatMessages(placeholder) : ChatMessages::array({{{"type", "text"}, {"text", placeholder}}});
     const auto place = [&](const ChatMessages& conversation) -> std::optional<std::pair<std::string, std::string>> {
         const auto text = try_render(conversation, false);
         const std::size_t at = text ? text->find(kPlaceholder) : std::string::npos;
@@ -99,7 +102,8 @@ std::optional<std::size_t> AssistantSpans::begin_of(std::size_t message, const s
     const auto prompt = try_render(first(message), true);
     if (!prompt || !text_.starts_with(*prompt)) return content ? std::optional(content->begin) : std::nullopt;
     const bool has_prompt = try_render(first(message), false) != prompt;
-    if (!has_prompt && content && content->begin > prompt->size() && !is_blank(from(prompt->size()).substr(0, content->begin - prompt->size()))) {
+    if (!has_prompt && content && content->begin > prompt->size() &&
+        !is_blank(from(prompt->size()).substr(0, content->begin - prompt->size()))) {
         return content->begin;
     }
     return prompt->size();

@@ -41,7 +41,8 @@ Bpe::Bpe(const Json& json, const std::filesystem::path& file) : file_(file.strin
     const auto type = get_or<std::string>(json, "type", "BPE", file);
     if (type != "BPE") fail(Failure::Input, "{}: the tokenizer model {} is not supported; BPE is", file.string(), type);
     const auto dropout = find<double>(json, "dropout", file);
-    if (dropout && *dropout != 0) fail(Failure::Input, "{}: BPE dropout ({}) is not supported: the same text must give the same tokens", file.string(), *dropout);
+    if (dropout && *dropout != 0)
+        fail(Failure::Input, "{}: BPE dropout ({}) is not supported: the same text must give the same tokens", file.string(), *dropout);
     unknown_ = find<std::string>(json, "unk_token", file);
     prefix_ = get_or<std::string>(json, "continuing_subword_prefix", "", file);
     suffix_ = get_or<std::string>(json, "end_of_word_suffix", "", file);
@@ -59,7 +60,8 @@ void Bpe::load_vocabulary(const Json& vocabulary, const std::filesystem::path& f
     ids_.reserve(vocabulary.size());
     for (const auto& [token, value] : vocabulary.items()) {
         const auto id = json_detail::convert<std::int64_t>(value, "vocab", file.string());
-        if (id < 0 || id > kLargestId) fail(Failure::Input, "{}: the token {} has id {}, expected 0 to {}", file.string(), token, id, kLargestId);
+        if (id < 0 || id > kLargestId)
+            fail(Failure::Input, "{}: the token {} has id {}, expected 0 to {}", file.string(), token, id, kLargestId);
         const auto at = static_cast<std::size_t>(id);
         if (at >= tokens_.size()) {
             tokens_.resize(at + 1);
@@ -81,7 +83,8 @@ void Bpe::load_merges(const Json& merges, const std::filesystem::path& file) {
             if (text.starts_with("#version")) continue;
             const std::size_t space = text.find(' ');
             if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
-                fail(Failure::Input, "{}: merge {} is {}, expected two tokens with a space between them", file.string(), rank, dump_json(merge));
+                fail(Failure::Input, "{}: merge {} is {}, expected two tokens with a space between them", file.string(), rank,
+                     dump_json(merge));
             }
             add_merge(std::string_view(text).substr(0, space), std::string_view(text).substr(space + 1), rank, file);
         } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
@@ -96,7 +99,9 @@ void Bpe::load_merges(const Json& merges, const std::filesystem::path& file) {
 void Bpe::add_merge(std::string_view left, std::string_view right, std::uint32_t rank, const std::filesystem::path& file) {
     const auto known = [&](std::string_view token) {
         const auto id = id_of(token);
-        if (!id) fail(Failure::Input, "{}: merge {} ({} {}) needs the token {}, which is not in the vocabulary", file.string(), rank, left, right, token);
+        if (!id)
+            fail(Failure::Input, "{}: merge {} ({} {}) needs the token {}, which is not in the vocabulary", file.string(), rank, left,
+                 right, token);
         return *id;
     };
     const std::int32_t a = known(left), b = known(right);
@@ -189,7 +194,8 @@ void Bpe::merge_all(std::vector<Symbol>& symbols) const {
         const Symbol& symbol = symbols[static_cast<std::size_t>(i)];
         nodes[static_cast<std::size_t>(i)] = {symbol.id, symbol.bytes, i - 1, i + 1 < count ? i + 1 : -1};
         if (i + 1 == count) break;
-        if (const Merge* merge = merges_.find(symbol.id, symbols[static_cast<std::size_t>(i + 1)].id)) first.push_back({merge->rank, i, merge->id});
+        if (const Merge* merge = merges_.find(symbol.id, symbols[static_cast<std::size_t>(i + 1)].id))
+            first.push_back({merge->rank, i, merge->id});
     }
     std::priority_queue<Candidate> queue(std::less<Candidate>{}, std::move(first));
     const auto node = [&](std::int32_t i) -> Node& { return nodes[static_cast<std::size_t>(i)]; };

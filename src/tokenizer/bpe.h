@@ -31,7 +31,7 @@ public:
     [[nodiscard]] std::optional<std::int32_t> id_of(std::string_view token) const;
     /// The token's text; null for an id that the model does not have.
     [[nodiscard]] const std::string* token_of(std::int32_t id) const;
-    [[nodiscard]] std::size_t size() const { return ids_.size(); }           ///< number of tokens
+    [[nodiscard]] std::size_t size() const { return ids_.size(); }  ///< number of tokens
     [[nodiscard]] std::int64_t largest_id() const { return static_cast<std::int64_t>(tokens_.size()) - 1; }
 
 private:

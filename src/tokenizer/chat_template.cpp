@@ -50,7 +50,8 @@ std::optional<std::string> template_in(const std::filesystem::path& file, const 
         names += (names.empty() ? "" : ", ") + name;
     }
     if (wanted) return std::nullopt;
-    fail(Failure::Input, R"({}: none of the chat templates ({}) is named "default"; choose one with data.chat_template)", file.string(), names);
+    fail(Failure::Input, R"({}: none of the chat templates ({}) is named "default"; choose one with data.chat_template)", file.string(),
+         names);
 }
 
 struct Found {
@@ -80,7 +81,8 @@ void alias_reasoning(ChatMessages& message) {
     }
 }
 
-ChatMessages variables_of(const ChatMessages& messages, bool add_generation_prompt, const ChatMessages& special_tokens, const std::string& origin) {
+ChatMessages variables_of(const ChatMessages& messages, bool add_generation_prompt, const ChatMessages& special_tokens,
+                          const std::string& origin) {
     if (!messages.is_array()) fail(Failure::Input, "{}: a conversation must be a list of messages", origin);
     ChatMessages variables = special_tokens;
     variables["messages"] = messages;

@@ -180,7 +180,8 @@ std::unique_ptr<Decoder> make_decoder(const Json& json, const std::filesystem::p
     const auto type = get<std::string>(json, "type", file);
     if (type == "ByteLevel") return std::make_unique<ByteLevel>();
     if (type == "Metaspace") {
-        const bool prepended = get_or<std::string>(json, "prepend_scheme", "always", file) != "never" && get_or(json, "add_prefix_space", true, file);
+        const bool prepended =
+            get_or<std::string>(json, "prepend_scheme", "always", file) != "never" && get_or(json, "add_prefix_space", true, file);
         return std::make_unique<Metaspace>(get<std::string>(json, "replacement", file), prepended);
     }
     if (type == "Replace") return std::make_unique<Replace>(make_pattern(json, file), get<std::string>(json, "content", file));

@@ -17,7 +17,8 @@ SpecialFrame from_template(const Json& json, const std::filesystem::path& file) 
             continue;
         }
         if (!piece.is_object() || !piece.contains("SpecialToken")) {
-            fail(Failure::Input, "{}: {} in the template of the post-processor is neither Sequence nor SpecialToken", file.string(), dump_json(piece));
+            fail(Failure::Input, "{}: {} in the template of the post-processor is neither Sequence nor SpecialToken", file.string(),
+                 dump_json(piece));
         }
         const auto name = get<std::string>(piece["SpecialToken"], "id", file);
         const auto ids = get<std::vector<std::int32_t>>(get<Json>(specials, name, file), "ids", file);
@@ -32,7 +33,8 @@ SpecialFrame from_template(const Json& json, const std::filesystem::path& file) 
 SpecialFrame from_pair(const Json& json, const std::filesystem::path& file) {
     const auto id = [&](const char* key) {
         const auto pair = get<Json>(json, key, file);
-        if (!pair.is_array() || pair.size() != 2) fail(Failure::Input, R"({}: "{}" of the post-processor must be [token, id])", file.string(), key);
+        if (!pair.is_array() || pair.size() != 2)
+            fail(Failure::Input, R"({}: "{}" of the post-processor must be [token, id])", file.string(), key);
         return json_detail::convert<std::int32_t>(pair[1], key, file.string());
     };
     return {{id("cls")}, {id("sep")}};

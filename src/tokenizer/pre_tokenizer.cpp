@@ -130,7 +130,11 @@ class Metaspace final : public PieceByPiece {
 public:
     enum class Prepend { Always, First, Never };
     Metaspace(std::string replacement, Prepend prepend, bool cut_words, const std::string& file)
-        : replacement_(std::move(replacement)), prepend_(prepend), cut_words_(cut_words), space_(" ", file), mark_(escape_regex(replacement_), file) {}
+        : replacement_(std::move(replacement)),
+          prepend_(prepend),
+          cut_words_(cut_words),
+          space_(" ", file),
+          mark_(escape_regex(replacement_), file) {}
 
 private:
     void cut(const Piece& piece, std::vector<Piece>& out) const override {
@@ -191,7 +195,8 @@ std::unique_ptr<PreTokenizer> make_metaspace(const Json& json, const std::filesy
     const auto scheme = find<std::string>(json, "prepend_scheme", file);
     if (scheme == "first") prepend = Metaspace::Prepend::First;
     else if (scheme == "never") prepend = Metaspace::Prepend::Never;
-    else if (scheme && scheme != "always") fail(Failure::Input, "{}: the Metaspace prepend_scheme {} is not supported", file.string(), *scheme);
+    else if (scheme && scheme != "always")
+        fail(Failure::Input, "{}: the Metaspace prepend_scheme {} is not supported", file.string(), *scheme);
     if (!get_or(json, "add_prefix_space", true, file)) {
         if (scheme && prepend != Metaspace::Prepend::Never) {
             fail(Failure::Input, "{}: Metaspace has add_prefix_space = false and prepend_scheme = {}, which contradict each other",
@@ -199,7 +204,8 @@ std::unique_ptr<PreTokenizer> make_metaspace(const Json& json, const std::filesy
         }
         prepend = Metaspace::Prepend::Never;
     }
-    return std::make_unique<Metaspace>(get<std::string>(json, "replacement", file), prepend, get_or(json, "split", true, file), file.string());
+    return std::make_unique<Metaspace>(get<std::string>(json, "replacement", file), prepend, get_or(json, "split", true, file),
+                                       file.string());
 }
 
 std::unique_ptr<PreTokenizer> make_sequence(std::vector<std::unique_ptr<PreTokenizer>> parts) {

@@ -39,7 +39,7 @@ Matcher& matcher() {
 
 pcre2_code* compile(const std::string& pattern, int& error, std::size_t& offset) {
     std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> context(pcre2_compile_context_create(nullptr),
-                                                                                    pcre2_compile_context_free);
+                                                                                     pcre2_compile_context_free);
     if (!context) throw std::bad_alloc();
     pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
     constexpr std::uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;

@@ -20,7 +20,8 @@ struct Set {
     bool complement = false;
 };
 
-constexpr std::string_view kSpace = "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
+constexpr std::string_view kSpace =
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
 constexpr std::string_view kHexDigit = "0-9A-Fa-f";
 
 /// Members that PCRE2's Unicode tables may not have yet.
@@ -36,14 +37,10 @@ std::string later_members(std::string_view category) {
 
 std::string of_category(std::string_view category) { return fmt::format("\\p{{{}}}{}", category, later_members(category)); }
 
-std::string alphabetic() {
-    return "\\p{L}\\p{Nl}\\p{Alphabetic}" + later_members("L") + "\\x{10d69}\\x{1e030}-\\x{1e06d}";
-}
+std::string alphabetic() { return "\\p{L}\\p{Nl}\\p{Alphabetic}" + later_members("L") + "\\x{10d69}\\x{1e030}-\\x{1e06d}"; }
 
 /// Oniguruma's \w in UTF-8: Alphabetic, M, Nd, Pc, and six digits of Latin-1 that it counts as well.
-std::string word() {
-    return alphabetic() + of_category("M") + of_category("Nd") + "\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
-}
+std::string word() { return alphabetic() + of_category("M") + of_category("Nd") + "\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"; }
 
 std::string plain_name(std::string_view name) {
     std::string out;
@@ -55,12 +52,22 @@ std::string plain_name(std::string_view name) {
 
 /// The name of a general category in PCRE2's spelling, or nothing.
 std::optional<std::string> category_name(const std::string& plain) {
-    static constexpr std::string_view kCategories[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N",  "Nd", "Nl", "No", "P",  "Pc", "Pd", "Ps",
-                                                       "Pe", "Pi", "Pf", "Po", "S",  "Sm", "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"};
-    static constexpr std::pair<std::string_view, std::string_view> kLong[] = {
-        {"letter", "L"}, {"mark", "M"}, {"number", "N"}, {"punctuation", "P"}, {"symbol", "S"}, {"separator", "Z"},
-        {"uppercaseletter", "Lu"}, {"lowercaseletter", "Ll"}, {"decimalnumber", "Nd"}, {"control", "Cc"}, {"punct", "P"}, {"digit", "Nd"},
-        {"cntrl", "Cc"}};
+    static constexpr std::string_view kCategories[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N", "Nd",
+                                                       "Nl", "No", "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S", "Sm",
+                                                       "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"};
+    static constexpr std::pair<std::string_view, std::string_view> kLong[] = {{"letter", "L"},
+                                                                              {"mark", "M"},
+                                                                              {"number", "N"},
+                                                                              {"punctuation", "P"},
+                                                                              {"symbol", "S"},
+                                                                              {"separator", "Z"},
+                                                                              {"uppercaseletter", "Lu"},
+                                                                              {"lowercaseletter", "Ll"},
+                                                                              {"decimalnumber", "Nd"},
+                                                                              {"control", "Cc"},
+                                                                              {"punct", "P"},
+                                                                              {"digit", "Nd"},
+                                                                              {"cntrl", "Cc"}};
     for (const auto c : kCategories) {
         if (plain_name(c) == plain) return std::string(c);
     }
@@ -114,9 +121,7 @@ private:
             case '{': return interval();
             case '*':
             case '+':
-            case '?':
-                out_ += in_[at_++];
-                return;
+            case '?': out_ += in_[at_++]; return;
             default: {
                 const std::size_t length = std::min(unicode::length_of(peek()), in_.size() - at_);
                 atom(in_.substr(at_, length));
@@ -229,7 +234,8 @@ private:
         if (c == 'b' || c == 'B') {
             at_ += 2;
             const std::string w = "[" + word() + "]";
-            return atom(c == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", w) : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", w));
+            return atom(c == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", w)
+                                 : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", w));
         }
         atom(escaped_character());
     }

@@ -138,10 +138,22 @@ TEST(EncodeChat, IsMadeAgainWhenOneCharacterOfTheTemplateChanges) {
     const auto again = prepare(settings, &bench.tokenizer, &*other);
     EXPECT_FALSE(again.cached);
     EXPECT_EQ(bench.text(again), "<|im_start|>user\tQ<|im_end|>\n<|im_start|>assistant\t⟦A<|im_end|>⟧\n");
-    const auto other_tokenizer = Tokenizer::load(kModels + "gpt2");
-    settings.vocabulary = 10000;
-    const auto first = prepare(settings, &bench.tokenizer, &*other);
-    EXPECT_NE(prepare(settings, &other_tokenizer, &*other).file.key(), first.file.key());
+}
+
+TEST(EncodeChat, IsMadeAgainWhenTheTokenizerChanges) {
+    const Bench bench("smollm");
+    const auto prepared = bench.prepare_file(messages({turn("user", "Q"), turn("assistant", "A")}));
+    std::filesystem::create_directory(bench.directory.path("model"));
+    auto json = read_json_file(kModels + "smollm/tokenizer.json");
+    json["normalizer"] = {{"type", "Lowercase"}};
+    bench.directory.write("model/tokenizer.json", json.dump());
+    std::filesystem::copy_file(kModels + "smollm/tokenizer_config.json", bench.directory.path("model/tokenizer_config.json"));
+    const auto lower = Tokenizer::load(bench.directory.path("model"));
+    auto settings = test::settings_for(bench.directory, {bench.directory.path("data.jsonl")});
+    settings.max_seq_length = 200;
+    settings.vocabulary = bench.tokenizer.vocabulary_size();
+    EXPECT_TRUE(prepare(settings, &bench.tokenizer, &*bench.rendering).cached);
+    EXPECT_FALSE(prepare(settings, &lower, &*bench.rendering).cached);
 }
 
 TEST(EncodeText, AddsWhatTheTokenizerAddsAndEndsTheText) {

@@ -180,8 +180,10 @@ TEST(BatchPlan, RefusesNoSamplesAsInput) {
     }
 }
 
-TEST(Deal, CoversTheBatchForEveryNumberOfRanks) {
-    const auto plan = plan_of(200, 16);
+class Deals : public testing::TestWithParam<Packing> {};  // packed rows are alike, single samples are not
+
+TEST_P(Deals, CoverTheBatchForEveryNumberOfRanks) {
+    const auto plan = plan_of(200, 16, GetParam());
     for (std::int64_t step = 1; step <= plan.total_steps(1); ++step) {
         std::multiset<std::vector<std::int64_t>> batch;
         for (const auto& row : plan.rows(step)) batch.insert(row.samples);
@@ -205,6 +207,8 @@ TEST(Deal, CoversTheBatchForEveryNumberOfRanks) {
         }
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Packings, Deals, testing::Values(Packing::None, Packing::Rows));
 
 TEST(Deal, BalancesTokens) {
     const std::vector<std::int64_t> costs = {100, 10, 10, 10, 90, 20, 10, 50};

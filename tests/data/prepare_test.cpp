@@ -137,6 +137,13 @@ TEST(Prepare, ReportsTheFirstBadRecordWhateverThreadFindsIt) {
     }
 }
 
+TEST(Prepare, ReportsABadRecordRatherThanTheEndOfTheFileAfterIt) {
+    const Directory directory;
+    const auto file = directory.write("a.json", "[" + tokens({1, 2}) + ",{\"input_ids\": [true]}\n,{\"input_ids\":");
+    const auto error = error_of([&] { (void)prepare(test::settings_for(directory, {file}), nullptr, nullptr); });
+    EXPECT_TRUE(std::string(error.what()).starts_with(file + ":2 (record 2): ")) << error.what();
+}
+
 TEST(Prepare, GivesTheSameFileForAnyNumberOfThreads) {
     const Directory directory;
     const auto file = directory.write("a.jsonl", many_samples(3000));

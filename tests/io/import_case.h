@@ -29,7 +29,7 @@ inline GgufBuilder model_header(const std::string& arch) {
         .f32(arch + ".attention.layer_norm_rms_epsilon", 1e-6F);
     b.string("tokenizer.ggml.model", "gpt2").string("tokenizer.ggml.pre", "gpt-2");
     b.strings("tokenizer.ggml.tokens", {"a", "b", "ab", "<end>", "[PAD4]"}).strings("tokenizer.ggml.merges", {"a b"});
-    b.list<std::int32_t>("tokenizer.ggml.token_type", B::I32, {1, 1, 1, 3, 5}).u32("tokenizer.ggml.eos_token_id", 3);
+    b.list<std::int32_t>("tokenizer.ggml.token_type", GgufBuilder::I32, {1, 1, 1, 3, 5}).u32("tokenizer.ggml.eos_token_id", 3);
     return b;
 }
 

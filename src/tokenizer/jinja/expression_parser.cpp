@@ -82,7 +82,8 @@ ExpressionPtr ExpressionParser::comparison() {
         std::string operation;
         if (tokens_.is(TokenKind::Operator)) {
             static constexpr std::string_view kSigns[] = {"==", "!=", "<", "<=", ">", ">="};
-            if (std::find(std::begin(kSigns), std::end(kSigns), tokens_.current().text) != std::end(kSigns)) operation = tokens_.take().text;
+            if (std::find(std::begin(kSigns), std::end(kSigns), tokens_.current().text) != std::end(kSigns))
+                operation = tokens_.take().text;
         } else if (tokens_.skip_name("in")) {
             operation = "in";
         } else if (tokens_.is_name("not") && tokens_.next().kind == TokenKind::Name && tokens_.next().text == "in") {

@@ -238,10 +238,29 @@ Value groupby(Runtime& runtime, const Value& value, const Arguments& arguments) 
 
 FilterFunction find_sequence_filter(std::string_view name) {
     static const std::unordered_map<std::string_view, FilterFunction> table = {
-        {"length", length}, {"count", length}, {"default", fallback}, {"d", fallback}, {"first", first}, {"last", last}, {"list", list},
-        {"reverse", reverse}, {"join", join}, {"items", items}, {"dictsort", dictsort}, {"sort", sort}, {"unique", unique},
-        {"min", smallest}, {"max", largest}, {"sum", sum}, {"batch", batch}, {"map", map}, {"attr", attribute}, {"groupby", groupby},
-        {"select", choose<true, false>}, {"reject", choose<false, false>}, {"selectattr", choose<true, true>},
+        {"length", length},
+        {"count", length},
+        {"default", fallback},
+        {"d", fallback},
+        {"first", first},
+        {"last", last},
+        {"list", list},
+        {"reverse", reverse},
+        {"join", join},
+        {"items", items},
+        {"dictsort", dictsort},
+        {"sort", sort},
+        {"unique", unique},
+        {"min", smallest},
+        {"max", largest},
+        {"sum", sum},
+        {"batch", batch},
+        {"map", map},
+        {"attr", attribute},
+        {"groupby", groupby},
+        {"select", choose<true, false>},
+        {"reject", choose<false, false>},
+        {"selectattr", choose<true, true>},
         {"rejectattr", choose<false, true>},
     };
     const auto found = table.find(name);

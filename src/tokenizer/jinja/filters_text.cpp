@@ -45,7 +45,9 @@ Value replace(Runtime& runtime, const Value& value, const Arguments& arguments) 
 Value indent(Runtime& runtime, const Value& value, const Arguments& arguments) {
     const Parameters given(runtime, "indent", arguments, {"width", "first", "blank"});
     if (!value.is_string()) runtime.refuse(fmt::format("indent needs a str, not {}", value.type_name()));
-    const std::string width = given.has(0) && given[0].is_string() ? given[0].string() : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(given.integer(0, 4), 0, 1000)), ' ');
+    const std::string width = given.has(0) && given[0].is_string()
+                                  ? given[0].string()
+                                  : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(given.integer(0, 4), 0, 1000)), ' ');
     const bool blank = given.truth(2, false);
     // A last newline ends a line that is there; Jinja adds one so that it is not lost.
     const auto lines = python::split_lines(value.text() + "\n", false);
@@ -78,7 +80,9 @@ Value tojson(Runtime& runtime, const Value& value, const Arguments& arguments) {
     python::JsonStyle style;
     style.ensure_ascii = given.truth(0, false);
     if (given.has(1) && !given[1].is_none()) {
-        style.indent = given[1].is_string() ? given[1].string() : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(given.integer(1, 0), 0, 1000)), ' ');
+        style.indent = given[1].is_string()
+                           ? given[1].string()
+                           : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(given.integer(1, 0), 0, 1000)), ' ');
         style.item_separator = ",";
     }
     if (given.has(2) && !given[2].is_none()) {
@@ -177,10 +181,26 @@ Value word_count(Runtime&, const Value& value, const Arguments&) {
 
 FilterFunction find_text_filter(std::string_view name) {
     static const std::unordered_map<std::string_view, FilterFunction> table = {
-        {"trim", trim}, {"lower", change<python::lower>}, {"upper", change<python::upper>}, {"capitalize", change<python::capitalize>},
-        {"title", title}, {"replace", replace}, {"indent", indent}, {"escape", escape}, {"e", escape}, {"forceescape", escape},
-        {"tojson", tojson}, {"int", to_int}, {"float", to_float}, {"round", round}, {"abs", absolute}, {"format", format},
-        {"center", center}, {"string", as_text}, {"safe", as_text}, {"wordcount", word_count},
+        {"trim", trim},
+        {"lower", change<python::lower>},
+        {"upper", change<python::upper>},
+        {"capitalize", change<python::capitalize>},
+        {"title", title},
+        {"replace", replace},
+        {"indent", indent},
+        {"escape", escape},
+        {"e", escape},
+        {"forceescape", escape},
+        {"tojson", tojson},
+        {"int", to_int},
+        {"float", to_float},
+        {"round", round},
+        {"abs", absolute},
+        {"format", format},
+        {"center", center},
+        {"string", as_text},
+        {"safe", as_text},
+        {"wordcount", word_count},
     };
     const auto found = table.find(name);
     return found == table.end() ? nullptr : found->second;

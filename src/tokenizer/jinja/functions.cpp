@@ -136,7 +136,8 @@ std::string format_percent(Runtime& runtime, const std::string& format, const Va
         }
         const auto number = [&] {
             std::size_t n = 0;
-            while (i < format.size() && format[i] >= '0' && format[i] <= '9') n = std::min<std::size_t>(n * 10 + static_cast<std::size_t>(format[i++] - '0'), 10000);
+            while (i < format.size() && format[i] >= '0' && format[i] <= '9')
+                n = std::min<std::size_t>(n * 10 + static_cast<std::size_t>(format[i++] - '0'), 10000);
             return n;
         };
         const std::size_t width = number();
@@ -151,7 +152,8 @@ std::string format_percent(Runtime& runtime, const std::string& format, const Va
         if (kind == 's') text = value.text();
         else if (kind == 'r') text = value.repr();
         else if (!value.is_number()) runtime.refuse(fmt::format("%{} needs a number, not {}", kind, value.type_name()));
-        else if (kind == 'd' || kind == 'i') text = fmt::format("{}", value.is_float() ? static_cast<std::int64_t>(value.number()) : value.integer());
+        else if (kind == 'd' || kind == 'i')
+            text = fmt::format("{}", value.is_float() ? static_cast<std::int64_t>(value.number()) : value.integer());
         else if (kind == 'x' && !value.is_float()) text = fmt::format("{:x}", value.integer());
         else if (kind == 'X' && !value.is_float()) text = fmt::format("{:X}", value.integer());
         else if (kind == 'f' || kind == 'F') text = fmt::format("{:.{}f}", value.number(), precision.value_or(6));

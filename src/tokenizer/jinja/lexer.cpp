@@ -44,7 +44,9 @@ private:
     [[noreturn]] void refuse(std::string_view what) const { fail(Failure::Input, "{}:{}: {}", origin_, line_, what); }
     [[nodiscard]] std::string_view rest() const { return std::string_view(source_).substr(at_); }
     [[nodiscard]] bool next_is(std::string_view s) const { return rest().starts_with(s); }
-    [[nodiscard]] char sign_at(std::size_t at) const { return at < source_.size() && (source_[at] == '-' || source_[at] == '+') ? source_[at] : '\0'; }
+    [[nodiscard]] char sign_at(std::size_t at) const {
+        return at < source_.size() && (source_[at] == '-' || source_[at] == '+') ? source_[at] : '\0';
+    }
 
     void put(TokenKind kind, std::string text) {
         Token token;
@@ -233,8 +235,9 @@ private:
     }
 
     void operation(std::string& open) {
-        static constexpr std::array<std::string_view, 26> kOperators = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "*", "/", "%", "~", "[",
-                                                                        "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
+        static constexpr std::array<std::string_view, 26> kOperators = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "*",
+                                                                        "/",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
+                                                                        ">",  "<",  "=",  ".",  ":",  "|",  ",", ";"};
         const auto* found = std::find_if(kOperators.begin(), kOperators.end(), [&](std::string_view op) { return next_is(op); });
         if (found == kOperators.end()) refuse(fmt::format("unexpected character {}", rest().substr(0, unicode::length_of(source_[at_]))));
         const char c = found->front();

@@ -157,16 +157,39 @@ Value format(Runtime& runtime, const Value& self, const Arguments& arguments) {
 
 const Methods& string_methods() {
     static const Methods table = {
-        {"strip", strip<python::Side::Both>}, {"lstrip", strip<python::Side::Left>}, {"rstrip", strip<python::Side::Right>},
-        {"split", split<false>}, {"rsplit", split<true>}, {"splitlines", split_lines}, {"partition", partition<false>}, {"rpartition", partition<true>},
-        {"lower", change<python::lower>}, {"casefold", change<python::lower>}, {"upper", change<python::upper>},
-        {"capitalize", change<python::capitalize>}, {"title", change<python::title>},
-        {"startswith", affix<false>}, {"endswith", affix<true>}, {"removeprefix", without_affix<false>}, {"removesuffix", without_affix<true>},
-        {"replace", replace}, {"join", join}, {"find", find<false, false>}, {"rfind", find<true, false>}, {"index", find<false, true>},
-        {"rindex", find<true, true>}, {"count", count}, {"format", format}, {"isdigit", all_characters<python::is_digit>},
-        {"isdecimal", all_characters<python::is_digit>}, {"isnumeric", all_characters<unicode::is_numeric>},
-        {"isalpha", all_characters<python::is_alpha>}, {"isalnum", all_characters<is_alphanumeric>},
-        {"isspace", all_characters<python::is_space>}, {"isupper", has_case<true>}, {"islower", has_case<false>},
+        {"strip", strip<python::Side::Both>},
+        {"lstrip", strip<python::Side::Left>},
+        {"rstrip", strip<python::Side::Right>},
+        {"split", split<false>},
+        {"rsplit", split<true>},
+        {"splitlines", split_lines},
+        {"partition", partition<false>},
+        {"rpartition", partition<true>},
+        {"lower", change<python::lower>},
+        {"casefold", change<python::lower>},
+        {"upper", change<python::upper>},
+        {"capitalize", change<python::capitalize>},
+        {"title", change<python::title>},
+        {"startswith", affix<false>},
+        {"endswith", affix<true>},
+        {"removeprefix", without_affix<false>},
+        {"removesuffix", without_affix<true>},
+        {"replace", replace},
+        {"join", join},
+        {"find", find<false, false>},
+        {"rfind", find<true, false>},
+        {"index", find<false, true>},
+        {"rindex", find<true, true>},
+        {"count", count},
+        {"format", format},
+        {"isdigit", all_characters<python::is_digit>},
+        {"isdecimal", all_characters<python::is_digit>},
+        {"isnumeric", all_characters<unicode::is_numeric>},
+        {"isalpha", all_characters<python::is_alpha>},
+        {"isalnum", all_characters<is_alphanumeric>},
+        {"isspace", all_characters<python::is_space>},
+        {"isupper", has_case<true>},
+        {"islower", has_case<false>},
     };
     return table;
 }
@@ -185,8 +208,11 @@ Value dict_parts(Runtime&, const Value& self, const Arguments&) {
 Value copy(Runtime&, const Value& self, const Arguments&) { return self; }
 
 const Methods& dict_methods() {
-    static const Methods table = {{"get", dict_get}, {"items", dict_parts<true, true>}, {"keys", dict_parts<true, false>},
-                                  {"values", dict_parts<false, true>}, {"copy", copy}};
+    static const Methods table = {{"get", dict_get},
+                                  {"items", dict_parts<true, true>},
+                                  {"keys", dict_parts<true, false>},
+                                  {"values", dict_parts<false, true>},
+                                  {"copy", copy}};
     return table;
 }
 
@@ -198,7 +224,8 @@ Value list_index(Runtime& runtime, const Value& self, const Arguments& arguments
 }
 Value list_count(Runtime& runtime, const Value& self, const Arguments& arguments) {
     const Parameters given(runtime, "count", arguments, {"=value"});
-    return static_cast<std::int64_t>(std::count_if(self.list().begin(), self.list().end(), [&](const Value& item) { return equal(item, given[0]); }));
+    return static_cast<std::int64_t>(
+        std::count_if(self.list().begin(), self.list().end(), [&](const Value& item) { return equal(item, given[0]); }));
 }
 
 const Methods& list_methods() {
@@ -217,15 +244,19 @@ bool changes_owner(const Value& value, std::string_view name) {
 
 std::optional<Value> method_of(Runtime&, const Value& value, std::string_view name) {
     if (changes_owner(value, name)) {
-        return Value(Undefined{fmt::format("{}.{}() would change the {}, which a template may not do (build a new one)", value.type_name(), name, value.type_name())});
+        return Value(Undefined{fmt::format("{}.{}() would change the {}, which a template may not do (build a new one)", value.type_name(),
+                                           name, value.type_name())});
     }
-    const Methods* methods = value.is_string() ? &string_methods() : value.is_dict() ? &dict_methods() : value.is_list() || value.is_tuple() ? &list_methods() : nullptr;
+    const Methods* methods = value.is_string()                     ? &string_methods()
+                             : value.is_dict()                     ? &dict_methods()
+                             : value.is_list() || value.is_tuple() ? &list_methods()
+                                                                   : nullptr;
     if (methods == nullptr) return std::nullopt;
     const auto found = methods->find(name);
     if (found == methods->end()) return std::nullopt;
-    return Value(std::shared_ptr<Object>(std::make_shared<Function>(std::string(name), [self = value, method = found->second](Runtime& runtime, Arguments arguments) {
-        return method(runtime, self, arguments);
-    })));
+    return Value(std::shared_ptr<Object>(std::make_shared<Function>(
+        std::string(name),
+        [self = value, method = found->second](Runtime& runtime, Arguments arguments) { return method(runtime, self, arguments); })));
 }
 
 }  // namespace tandem::jinja

@@ -174,7 +174,8 @@ private:
             std::string name = tokens_.expect(TokenKind::Name, "the name of a parameter").text;
             ExpressionPtr fallback;
             if (tokens_.skip_operator("=")) fallback = expressions_.expression();
-            else if (!out.parameters.empty() && out.parameters.back().second) tokens_.refuse("a parameter without a default follows one with a default");
+            else if (!out.parameters.empty() && out.parameters.back().second)
+                tokens_.refuse("a parameter without a default follows one with a default");
             out.parameters.emplace_back(std::move(name), std::move(fallback));
             if (!tokens_.skip_operator(",")) break;
         }

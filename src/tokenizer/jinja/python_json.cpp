@@ -66,7 +66,8 @@ private:
             return;
         }
         if (style_.sort_keys) {
-            std::stable_sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return compare(a.first, b.first).value_or(0) < 0; });
+            std::stable_sort(items.begin(), items.end(),
+                             [](const auto& a, const auto& b) { return compare(a.first, b.first).value_or(0) < 0; });
         }
         out_ += '{';
         for (std::size_t i = 0; i < items.size(); ++i) {

@@ -188,7 +188,9 @@ std::string string_repr(std::string_view text) {
         else if (c == '\r') out += "\\r";
         else if (c == '\t') out += "\\t";
         else if (c != ' ' && (kind[0] == 'C' || kind[0] == 'Z')) {
-            out += code < 0x100 ? fmt::format("\\x{:02x}", code) : code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
+            out += code < 0x100     ? fmt::format("\\x{:02x}", code)
+                   : code < 0x10000 ? fmt::format("\\u{:04x}", code)
+                                    : fmt::format("\\U{:08x}", code);
         } else out += text.substr(at, length);
     });
     out.push_back(quote);

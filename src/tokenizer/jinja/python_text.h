@@ -28,7 +28,8 @@ enum class Side { Left = 1, Right = 2, Both = 3 };
 [[nodiscard]] std::string strip(std::string_view text, Side side, const std::optional<std::string>& characters = {});
 /// Without `separator`: runs of white space, and no empty parts. `most` < 0: no limit.
 [[nodiscard]] std::vector<std::string> split(std::string_view text, const std::optional<std::string>& separator, std::int64_t most);
-[[nodiscard]] std::vector<std::string> split_from_right(std::string_view text, const std::optional<std::string>& separator, std::int64_t most);
+[[nodiscard]] std::vector<std::string> split_from_right(std::string_view text, const std::optional<std::string>& separator,
+                                                        std::int64_t most);
 [[nodiscard]] std::vector<std::string> split_lines(std::string_view text, bool keep_ends);
 /// `most` < 0: all.
 [[nodiscard]] std::string replace(std::string_view text, std::string_view old, std::string_view with, std::int64_t most);

@@ -31,7 +31,8 @@ Value Runtime::call(const Value& callee, Arguments arguments, std::string_view n
     return result;
 }
 
-Parameters::Parameters(Runtime& runtime, std::string_view function, const Arguments& arguments, std::initializer_list<std::string_view> names)
+Parameters::Parameters(Runtime& runtime, std::string_view function, const Arguments& arguments,
+                       std::initializer_list<std::string_view> names)
     : runtime_(runtime), function_(function), values_(names.size()) {
     if (arguments.positional.size() > names.size()) {
         runtime.refuse(fmt::format("{}() takes at most {} arguments, {} are given", function, names.size(), arguments.positional.size()));
@@ -39,7 +40,8 @@ Parameters::Parameters(Runtime& runtime, std::string_view function, const Argume
     std::copy(arguments.positional.begin(), arguments.positional.end(), values_.begin());
     for (const auto& [name, value] : arguments.named) {
         const auto plain = [](std::string_view n) { return n.starts_with('=') ? n.substr(1) : n; };
-        const auto* found = std::find_if(names.begin(), names.end(), [&, &wanted = name](std::string_view n) { return plain(n) == wanted; });
+        const auto* found =
+            std::find_if(names.begin(), names.end(), [&, &wanted = name](std::string_view n) { return plain(n) == wanted; });
         if (found == names.end()) runtime.refuse(fmt::format("{}() has no argument named {}", function, name));
         auto& slot = values_[static_cast<std::size_t>(found - names.begin())];
         if (slot) runtime.refuse(fmt::format("{}() got its argument {} twice", function, name));

@@ -34,8 +34,8 @@ public:
     std::shared_ptr<Scope> scope;
     std::string out;
     int line = 0;
-    int depth = 0;     ///< of nested evaluations
-    int captures = 0;  ///< of macros and set blocks whose text does not go straight to the result
+    int depth = 0;                                               ///< of nested evaluations
+    int captures = 0;                                            ///< of macros and set blocks whose text does not go straight to the result
     std::vector<std::pair<std::size_t, std::size_t>> generated;  ///< bytes of `out` inside {% generation %}
 
 private:

@@ -229,8 +229,8 @@ Flow Macro::execute(Runtime& runtime) const {
 Flow CallBlock::execute(Runtime& runtime) const {
     const Value callee = call->callee->evaluate(runtime);
     Arguments given = call->arguments.evaluate(runtime);
-    given.named.emplace_back("caller", Value(std::shared_ptr<Object>(
-                                           std::make_shared<MacroObject>("caller", signature, body, runtime.scope, runtime.scope))));
+    given.named.emplace_back(
+        "caller", Value(std::shared_ptr<Object>(std::make_shared<MacroObject>("caller", signature, body, runtime.scope, runtime.scope))));
     runtime.out += runtime.call(callee, std::move(given)).text();
     return Flow::Next;
 }

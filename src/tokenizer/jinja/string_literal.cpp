@@ -16,7 +16,8 @@ std::optional<char32_t> hex(std::string_view literal, std::size_t at, std::size_
     return static_cast<char32_t>(value);
 }
 
-/// An escape by code in two, four or eight hexadecimal digits at `at` (the letter); moves `at` behind it. A pair of surrogates is one character.
+/// An escape by code in two, four or eight hexadecimal digits at `at` (the letter); moves `at` behind it. A pair of surrogates is one
+/// character.
 std::optional<char32_t> code_point(std::string_view literal, std::size_t& at) {
     const char kind = literal[at];
     const std::size_t digits = kind == 'x' ? 2 : kind == 'u' ? 4 : 8;

@@ -34,8 +34,9 @@ const std::unordered_map<std::string_view, Predicate>& predicates() {
 }
 
 std::string_view plain_name(std::string_view name) {
-    static const std::unordered_map<std::string_view, std::string_view> aliases = {
-        {"equalto", "eq"}, {"==", "eq"}, {"!=", "ne"}, {">", "gt"}, {"greaterthan", "gt"}, {">=", "ge"}, {"<", "lt"}, {"lessthan", "lt"}, {"<=", "le"}};
+    static const std::unordered_map<std::string_view, std::string_view> aliases = {{"equalto", "eq"}, {"==", "eq"},          {"!=", "ne"},
+                                                                                   {">", "gt"},       {"greaterthan", "gt"}, {">=", "ge"},
+                                                                                   {"<", "lt"},       {"lessthan", "lt"},    {"<=", "le"}};
     const auto found = aliases.find(name);
     return found == aliases.end() ? name : found->second;
 }
@@ -46,7 +47,8 @@ bool with_operand(Runtime& runtime, std::string_view name, const Value& value, c
     if (name == "in") return contains(runtime, other, value);
     if (name == "sameas") return value.type_name() == other.type_name() && equal(value, other);
     if (name == "divisibleby") {
-        if (!value.is_int() || !other.is_int() || other.integer() == 0) runtime.refuse("divisibleby needs two integers, the second not zero");
+        if (!value.is_int() || !other.is_int() || other.integer() == 0)
+            runtime.refuse("divisibleby needs two integers, the second not zero");
         return value.integer() % other.integer() == 0;
     }
     const auto order = compare(value, other);
