@@ -134,6 +134,7 @@ PrepareReport make_token_file(const DataSettings& settings, const std::vector<st
         } catch (...) {  // what comes before it in the file is reported first
             reading_failed = std::current_exception();
             more = false;
+            if (!wave[chunks].records.empty()) ++chunks;
         }
         encode_all(encoder, std::span(wave).first(chunks), settings.threads);
         for (std::size_t i = 0; i < chunks; ++i) {

@@ -14,10 +14,10 @@ double llama3(const RopeConfig& rope, double wide) {
     const auto inverse = static_cast<float>(wide), original = static_cast<float>(rope.original_positions);
     const auto factor = static_cast<float>(rope.factor);
     const auto low = static_cast<float>(rope.low_frequency_factor), high = static_cast<float>(rope.high_frequency_factor);
-    const float wavelength = static_cast<float>(kTwoPi) / inverse;
+    const float wavelength = (1.0F / inverse) * static_cast<float>(kTwoPi);  // torch divides a number by a tensor this way
     if (wavelength > original / low) return static_cast<double>(inverse / factor);
     if (wavelength < original / high) return wide;
-    const float smooth = (original / wavelength - low) / (high - low);
+    const float smooth = ((1.0F / wavelength) * original - low) / (high - low);
     return static_cast<double>((1.0F - smooth) * inverse / factor + smooth * inverse);
 }
 

@@ -8,74 +8,14 @@
 
 #include "kernels/base/error.h"
 #include "src/tokenizer/regex.h"
+#include "src/tokenizer/regex_sets.h"
 #include "src/tokenizer/unicode.h"
 
 namespace tandem {
 
 namespace {
 
-/// A set of characters as the inside of a PCRE2 class, or the complement of one.
-struct Set {
-    std::string inside;
-    bool complement = false;
-};
-
-constexpr std::string_view kSpace =
-    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
-constexpr std::string_view kHexDigit = "0-9A-Fa-f";
-
-/// Members that PCRE2's Unicode tables may not have yet.
-std::string later_members(std::string_view category) {
-    std::string out;
-    for (const auto& a : unicode::additions()) {
-        if (std::string_view(a.category, 2).substr(0, category.size()) == category) {
-            out += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<unsigned>(a.first), static_cast<unsigned>(a.last));
-        }
-    }
-    return out;
-}
-
-std::string of_category(std::string_view category) { return fmt::format("\\p{{{}}}{}", category, later_members(category)); }
-
-std::string alphabetic() { return "\\p{L}\\p{Nl}\\p{Alphabetic}" + later_members("L") + "\\x{10d69}\\x{1e030}-\\x{1e06d}"; }
-
-/// Oniguruma's \w in UTF-8: Alphabetic, M, Nd, Pc, and six digits of Latin-1 that it counts as well.
-std::string word() { return alphabetic() + of_category("M") + of_category("Nd") + "\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"; }
-
-std::string plain_name(std::string_view name) {
-    std::string out;
-    for (const char c : name) {
-        if (c != '_' && c != '-' && c != ' ') out.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
-    }
-    return out;
-}
-
-/// The name of a general category in PCRE2's spelling, or nothing.
-std::optional<std::string> category_name(const std::string& plain) {
-    static constexpr std::string_view kCategories[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N", "Nd",
-                                                       "Nl", "No", "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S", "Sm",
-                                                       "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp", "Cc", "Cf", "Co", "Cs"};
-    static constexpr std::pair<std::string_view, std::string_view> kLong[] = {{"letter", "L"},
-                                                                              {"mark", "M"},
-                                                                              {"number", "N"},
-                                                                              {"punctuation", "P"},
-                                                                              {"symbol", "S"},
-                                                                              {"separator", "Z"},
-                                                                              {"uppercaseletter", "Lu"},
-                                                                              {"lowercaseletter", "Ll"},
-                                                                              {"decimalnumber", "Nd"},
-                                                                              {"control", "Cc"},
-                                                                              {"punct", "P"},
-                                                                              {"digit", "Nd"},
-                                                                              {"cntrl", "Cc"}};
-    for (const auto c : kCategories) {
-        if (plain_name(c) == plain) return std::string(c);
-    }
-    for (const auto& [long_name, c] : kLong) {
-        if (long_name == plain) return std::string(c);
-    }
-    return std::nullopt;
-}
+using namespace regex_sets;  // the vocabulary of this file
 
 bool compiles(const std::string& pattern) {
     int error = 0;

@@ -38,7 +38,7 @@ TEST(Bpe, MergesTheLowestRankFirstAndFromTheLeft) {
 
 TEST(Bpe, ReadsMergesAsPairs) {
     auto model = letters();
-    model["merges"] = {{"b", "c"}, {"a", "b"}, {"a", "bc"}, {"a", "a"}};
+    model["merges"] = json::parse(R"([["b", "c"], ["a", "b"], ["a", "bc"], ["a", "a"]])");
     EXPECT_EQ(encode(model, "abcab"), (Ids{5, 3}));
 }
 
