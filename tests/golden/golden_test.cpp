@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/base/error.h"
+#include "tests/support/figures.h"
 #include "tests/support/host_tensors.h"
 #include "tests/support/program.h"
 
@@ -36,10 +37,6 @@ const char* const kModels[] = {"llama_gqa",  "llama_tied", "llama3_rope", "mistr
 /// A learning rate so large that weights after one step of SGD are the gradient, to the rounding of fp32.
 constexpr double kGradientScale = 1e4;
 
-void expect_near(double got, double want, double relative, const std::string& what) {
-    EXPECT_NEAR(got, want, relative * std::abs(want)) << what << ": relative difference " << std::abs(got / want - 1.0);
-}
-
 class Golden : public testing::TestWithParam<std::tuple<const char*, Precision>> {
 protected:
     [[nodiscard]] std::filesystem::path model() const { return source_directory() / "tests/golden/models" / std::get<0>(GetParam()); }
@@ -49,6 +46,10 @@ protected:
         return with_prefix(read_safetensors(model() / "reference.safetensors"), prefix);
     }
     [[nodiscard]] std::string data() const { return (model() / "data.jsonl").string(); }
+
+    void expect_near(double got, double want, double bound, const std::string& kind, const std::string& at = "") const {
+        EXPECT_LE(relative_difference(precision().name + " " + kind, got, want), bound) << at << " " << kind << ": " << got << " " << want;
+    }
 
     /// `tandem SUBCOMMAND golden.ini` on this model with this precision, `more` last.
     [[nodiscard]] Arguments command(const std::string& subcommand, const Arguments& more) const {
@@ -77,7 +78,7 @@ protected:
             run_well(command("eval", Arguments{"--data.validation", data(), "--output.dir", output / "eval", "--json"} + more));
         if (run.code != 0) return;
         const auto result = json::parse(run.out), want = expected();
-        expect_near(result.at("eval_loss"), want.at(key), precision().loss, key);
+        expect_near(result.at("eval_loss"), want.at(key), precision().loss, "loss", key);
         EXPECT_EQ(result.at("tokens"), want.at("tokens"));
         EXPECT_EQ(result.at("trained_tokens"), want.at("trained_tokens"));
         expect_near(result.at("eval_perplexity"), std::exp(want.at(key).get<double>()), 20 * precision().loss, "perplexity");
@@ -92,7 +93,7 @@ protected:
         const auto gradients = difference(before(adapter), after, 1.0 / kGradientScale);
         std::string worst;
         const double distance = worst_relative_distance(gradients, reference(adapter ? "lora.gradient." : "gradient."), worst);
-        EXPECT_LE(distance, precision().gradient) << worst;
+        EXPECT_LE(note_figure(precision().name + " gradient of a tensor", distance), precision().gradient) << worst;
     }
 
     void check_trajectory(const std::string& name, const json& want, const Arguments& more) const {
@@ -109,12 +110,13 @@ protected:
             const auto &got = steps[i], &step = want.at("steps")[i];
             const auto at = name + " step " + std::to_string(i + 1);
             for (const auto* key : {"step", "tokens", "trained_tokens"}) EXPECT_EQ(got.at(key), step.at(key)) << at << " " << key;
-            expect_near(got.at("loss"), step.at("loss"), precision().loss, at + " loss");
-            expect_near(got.at("grad_norm"), step.at("grad_norm"), precision().grad_norm, at + " grad_norm");
-            expect_near(got.at("learning_rate"), step.at("learning_rate"), 1e-12, at + " learning_rate");
+            expect_near(got.at("loss"), step.at("loss"), precision().loss, "loss", at);
+            expect_near(got.at("grad_norm"), step.at("grad_norm"), precision().grad_norm, "grad_norm", at);
+            expect_near(got.at("learning_rate"), step.at("learning_rate"), 1e-12, "learning_rate", at);
         }
         const auto start = before(adapter);
-        EXPECT_LE(relative_distance(difference(after, start), difference(reference(name + ".final."), start)), precision().update);
+        const double distance = relative_distance(difference(after, start), difference(reference(name + ".final."), start));
+        EXPECT_LE(note_figure(precision().name + " update of the weights", distance), precision().update);
     }
 };
 

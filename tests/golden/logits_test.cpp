@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "src/train/model_setup.h"
+#include "tests/support/figures.h"
 #include "tests/support/host_tensors.h"
 #include "tests/support/program.h"
 
@@ -71,7 +72,7 @@ TEST_P(GoldenLogits, Match) {
     }
     ASSERT_EQ(logits.size(), want.size());
     const auto distance = relative_distance({{"logits", {{}, logits}}}, {{"logits", {{}, want}}});
-    EXPECT_LE(distance, how.bound);
+    EXPECT_LE(note_figure(std::string(how.name) + " logits", distance), how.bound);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenLogits, testing::Combine(testing::ValuesIn(kModels), testing::ValuesIn(kCases)),

@@ -17,6 +17,7 @@ struct Subject {
     std::string method;  ///< lora or full
     std::string backend, dtype;
     Arguments options;
+    std::string learning_rate = "1e-3";
     friend std::ostream& operator<<(std::ostream& out, const Subject& subject) { return out << subject.name; }
 };
 
@@ -47,7 +48,7 @@ Arguments training_command(const Subject& subject, const std::string& output);
 Trained read_trained(const Subject& subject, const std::string& output);
 
 /// Losses, gradient norms and updates within the bounds; counts and learning rates equal.
-void expect_alike(const Trained& got, const Trained& want, const Bounds& bounds);
+void expect_alike(const Subject& subject, const Trained& got, const Trained& want);
 /// The same bits, from step `first` on.
 void expect_identical(const Trained& got, const Trained& want, std::size_t first = 1);
 
