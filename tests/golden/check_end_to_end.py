@@ -26,14 +26,17 @@ from safetensors.torch import load_file
 from oracle import training
 
 
+def tandem(arguments, *words: str) -> str:
+    return subprocess.run([arguments.tandem, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
 def tandem_loss(arguments, *options: str) -> float:
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "eval.ini"
         config.write_text("[data]\nformat = tokenized\nmax_seq_length = 2048\n[model]\ndtype = fp32\n")
-        command = [arguments.tandem, "eval", str(config), "--json", "--model.path", arguments.model,
-                   "--data.validation", arguments.data, *options]
-        result = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(result.stdout)["eval_loss"]
+        output = tandem(arguments, "eval", str(config), "--json", "--model.path", arguments.model, "--output.dir", directory,
+                        "--data.validation", arguments.data, *options)
+    return json.loads(output)["eval_loss"]
 
 
 def report(name: str, ours: float, theirs: float) -> None:
@@ -72,9 +75,8 @@ def check_generate(arguments) -> None:
     ids = tokenizer.apply_chat_template([{"role": "user", "content": arguments.prompt}], add_generation_prompt=True, return_dict=False)
     output = model.generate(input_ids=torch.tensor([ids]), max_new_tokens=40, do_sample=False)[0][len(ids):]
     theirs = tokenizer.decode(output, skip_special_tokens=True)
-    command = [arguments.tandem, "generate", "--model", arguments.model, *options, "--chat", "--prompt", arguments.prompt,
-               "--max-new-tokens", "40", "--model.dtype", "fp32"]
-    ours = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    ours = tandem(arguments, "generate", "--model", arguments.model, *options, "--chat", arguments.prompt, "--max-new-tokens", "40",
+                  "--model.dtype", "fp32")
     print(f"tandem:       {ours.strip()!r}\ntransformers: {theirs.strip()!r}\nequal: {ours.strip() == theirs.strip()}")
 
 

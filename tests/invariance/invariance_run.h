@@ -49,7 +49,7 @@ Trained read_trained(const Subject& subject, const std::string& output);
 
 /// Losses, gradient norms and updates within the bounds; counts and learning rates equal.
 void expect_alike(const Subject& subject, const Trained& got, const Trained& want);
-/// The same bits, from step `first` on.
-void expect_identical(const Trained& got, const Trained& want, std::size_t first = 1);
+/// The same bits.
+void expect_identical(const Trained& got, const Trained& want);
 
 }  // namespace tandem::test

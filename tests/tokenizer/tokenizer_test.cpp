@@ -2,8 +2,10 @@
 #include "src/tokenizer/tokenizer.h"
 
 #include <chrono>
+#include <map>
 #include <thread>
 
+#include "src/tokenizer/pre_tokenizer.h"
 #include "tests/tokenizer/tokenizer_test_files.h"
 
 namespace tandem {
@@ -163,6 +165,58 @@ TEST(Tokenizer, HashFollowsWhatIdsDependOn) {
     contents["added_tokens"] = {added("<s>", true)};
     EXPECT_NE(load(contents).hash(), base);
     EXPECT_NE(load(contents, R"({"bos_token": "<s>", "add_bos_token": true})").hash(), load(contents).hash());
+}
+
+std::vector<std::string> pieces(const json& pre_tokenizer, const std::string& text) {
+    const auto source = std::make_shared<AlignedText>(text, 0);
+    std::vector<std::string> out;
+    for (const Piece& piece : make_pre_tokenizer(pre_tokenizer, "tokenizer.json")->apply({whole(source, 0)})) {
+        out.emplace_back(piece.text());
+        EXPECT_EQ(piece.original_begin, piece.source->origin(piece.begin).begin);
+    }
+    return out;
+}
+
+TEST(PreTokenizer, DelimitersAreKeptRemovedOrMerged) {
+    using Texts = std::vector<std::string>;
+    const std::map<std::string, Texts> expected = {{"Removed", {"the", "final", "countdown"}},
+                                                   {"Isolated", {"the", "-", "final", "-", "-", "countdown"}},
+                                                   {"MergedWithPrevious", {"the-", "final-", "-", "countdown"}},
+                                                   {"MergedWithNext", {"the", "-final", "-", "-countdown"}},
+                                                   {"Contiguous", {"the", "-", "final", "--", "countdown"}}};
+    for (const auto& [behavior, texts] : expected) {
+        json split = {{"type", "Split"}, {"pattern", {{"String", "-"}}}, {"behavior", behavior}, {"invert", false}};
+        EXPECT_EQ(pieces(split, "the-final--countdown"), texts) << behavior;
+    }
+    EXPECT_EQ(pieces({{"type", "Split"}, {"pattern", {{"Regex", "[a-z]+"}}}, {"behavior", "Removed"}, {"invert", true}}, "the-final--x"),
+              (Texts{"the", "final", "x"}));
+    EXPECT_EQ(pieces({{"type", "Digits"}, {"individual_digits", false}}, "a12٣b"), (Texts{"a", "12٣", "b"}));
+    EXPECT_EQ(pieces({{"type", "Digits"}, {"individual_digits", true}}, "a12"), (Texts{"a", "1", "2"}));
+    EXPECT_EQ(pieces({{"type", "BertPreTokenizer"}}, "a, b!"), (Texts{"a", ",", "b", "!"}));
+    EXPECT_EQ(pieces({{"type", "FixedLength"}, {"length", 2U}}, "aébcd"), (Texts{"aé", "bc", "d"}));
+    EXPECT_EQ(pieces({{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "always"}}, "a b"), (Texts{"_a", "_b"}));
+}
+
+TEST(Tokenizer, AddedTokensTakeTheSpaceBesideThem) {
+    auto contents = tiny();
+    auto left = added("<l>", true), right = added("<r>", true);
+    left["lstrip"] = right["rstrip"] = true;
+    contents["added_tokens"] = {left, right};
+    const auto tokenizer = load(contents);
+    EXPECT_EQ(tokenizer.encode("a  <l> <r>  b", AddSpecial::No), (std::vector<std::int32_t>{0, 4, 3, 5, 1}));
+    const auto tokens = tokenizer.encode_with_offsets("a  <l> <r>  b", AddSpecial::No);
+    EXPECT_EQ(tokens[1].begin, 1U);
+    EXPECT_EQ(tokens[1].end, 6U);
+    EXPECT_EQ(tokens[3].end, 12U);
+}
+
+TEST(Tokenizer, BytesThatAreNoCharacterDecodeToOneReplacementEach) {
+    const auto tokenizer = Tokenizer::load(test::model("gemma"));
+    std::vector<std::int32_t> ids;
+    for (const char* byte : {"<0xC3>", "<0xA9>"}) ids.push_back(*tokenizer.id_of(byte));
+    EXPECT_EQ(tokenizer.decode(ids, SkipSpecial::No), "é");
+    ids.push_back(*tokenizer.id_of("<0xE2>"));
+    EXPECT_EQ(tokenizer.decode(ids, SkipSpecial::No), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
 }
 
 TEST(Tokenizer, DecodesWhatItDoesNotKnowToNothing) {

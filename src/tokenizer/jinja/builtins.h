@@ -35,6 +35,7 @@ public:
     [[nodiscard]] std::string_view kind() const override { return "Namespace"; }
     [[nodiscard]] std::optional<Value> attribute(std::string_view name) const override;
     void set(const std::string& name, Value value) { values_[name] = std::move(value); }
+    void clear() override { values_.clear(); }
 
 private:
     std::unordered_map<std::string, Value> values_;

@@ -45,6 +45,7 @@ Dict members(Runtime& runtime, const Arguments& arguments) {
 
 Value make_namespace(Runtime& runtime, Arguments arguments) {
     auto out = std::make_shared<Namespace>();
+    runtime.own(out);
     const Dict given = members(runtime, arguments);
     for (const auto& [key, value] : given.items()) out->set(key.text(), value);
     return Value(std::static_pointer_cast<Object>(out));

@@ -9,6 +9,12 @@ namespace tandem::jinja {
 Runtime::Runtime(const std::string& origin, std::unordered_map<std::string, Value> globals)
     : scope(std::make_shared<Scope>()), origin_(origin), globals_(std::move(globals)) {}
 
+Runtime::~Runtime() {
+    for (const auto& object : owned_) {
+        if (const auto alive = object.lock()) alive->clear();
+    }
+}
+
 void Runtime::refuse(std::string_view what) const { fail(Failure::Input, "{}:{}: {}", origin_, line, what); }
 
 Value Runtime::lookup(const std::string& name) const {

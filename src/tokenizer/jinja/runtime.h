@@ -21,6 +21,9 @@ struct Scope {
 class Runtime {
 public:
     Runtime(const std::string& origin, std::unordered_map<std::string, Value> globals);
+    ~Runtime();
+    Runtime(const Runtime&) = delete;
+    Runtime& operator=(const Runtime&) = delete;
 
     /// Throws Input naming template and line.
     [[noreturn]] void refuse(std::string_view what) const;
@@ -30,6 +33,9 @@ public:
 
     /// Calls what `callee` is; refuses what cannot be called. `name` is for the message.
     Value call(const Value& callee, Arguments arguments, std::string_view name = "");
+
+    /// The object is cleared when the rendering ends.
+    void own(std::weak_ptr<Object> object) { owned_.push_back(std::move(object)); }
 
     std::shared_ptr<Scope> scope;
     std::string out;
@@ -41,6 +47,7 @@ public:
 private:
     const std::string& origin_;
     std::unordered_map<std::string, Value> globals_;
+    std::vector<std::weak_ptr<Object>> owned_;
 };
 
 /// A scope inside the present one (or inside `outer`), until the end of the block.

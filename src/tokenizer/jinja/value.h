@@ -35,6 +35,8 @@ public:
     [[nodiscard]] virtual std::optional<Value> attribute(std::string_view name) const;
     [[nodiscard]] virtual bool callable() const { return false; }
     virtual Value call(Runtime& runtime, Arguments arguments) const;
+    /// Lets go of what it holds: a namespace may hold itself.
+    virtual void clear() {}
 };
 
 using List = std::vector<Value>;
