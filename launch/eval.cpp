@@ -7,9 +7,10 @@
 #include "launch/options.h"
 #include "parallel/mesh.h"
 #include "parallel/runtime.h"
+#include "src/engine/model_setup.h"
 #include "src/io/json.h"
+#include "src/plan/capacity.h"
 #include "src/train/evaluate.h"
-#include "src/train/model_setup.h"
 #include "src/train/run_log.h"
 
 namespace tandem {
@@ -27,7 +28,10 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     const RankLayout layout = resolve_layout(config, runtime.size(), Purpose::Eval);
     Mesh mesh(runtime.world(), {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)});
 
-    Device device = make_device(config, runtime.threads_per_rank());
+    const int threads = runtime.threads_per_rank();
+    const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size()));
+    Device device = make_device(config, threads);
+    reserve(device, plan.bytes);
     const TextTools tools = load_text_tools(config);
     LoadedModel model = load_model(config, device, Trained::Nothing, config.data.max_seq_length);
     const auto data = open_validation_data(config, tools, model.transformer->config().vocabulary, runtime.threads_per_rank(),

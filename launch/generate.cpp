@@ -8,10 +8,11 @@
 #include "launch/command.h"
 #include "launch/options.h"
 #include "parallel/runtime.h"
+#include "src/engine/model_setup.h"
 #include "src/io/json.h"
+#include "src/plan/capacity.h"
 #include "src/tokenizer/chat_template.h"
 #include "src/tokenizer/tokenizer.h"
-#include "src/train/model_setup.h"
 
 namespace tandem {
 namespace {
@@ -78,6 +79,7 @@ void run(Runtime& runtime, Request& request) {
     if (ids.empty()) fail(Failure::Configuration, "the prompt is empty");
     const std::int64_t length = static_cast<std::int64_t>(ids.size()) + request.max_new_tokens;
     Device device = make_device(request.config, runtime.threads_per_rank());
+    reserve_up_to(device, machine_memory());
     LoadedModel model = load_model(request.config, device, Trained::Nothing, length);
     request.settings.max_new_tokens = request.max_new_tokens;
     request.settings.stop = tokenizer.end_ids();

@@ -25,6 +25,11 @@ public:
     /// The ranks that give the same colour (>= 0), ordered by key and then by rank, as a group of their own.
     [[nodiscard]] virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
 
+    /// Bytes of buffer that collectives on tensors of up to `largest` bytes take, and lending it to them (uint8): a group that
+    /// was lent less allocates for itself, outside the arenas. The buffer must outlive the calls.
+    [[nodiscard]] virtual std::size_t buffer_bytes(std::size_t largest) const = 0;
+    virtual void lend(const Tensor& buffer) = 0;
+
     // Device tensors. Sums of fp32 and fp64 are formed in rank order: the same bits for the same number of ranks.
     virtual void all_reduce(Stream&, const Tensor& x) = 0;  ///< x = sum over ranks of x
     virtual void reduce_scatter(Stream&, const Tensor& x,

@@ -32,6 +32,7 @@ GradientBuckets::GradientBuckets(ParamTable& table, Communicator& data, DeviceMe
         // Every parameter starts on a block, so that blocks of the flat bucket are blocks of the parameter.
         lengths[b] += round_up(count, kAlignment);
     }
+    std::size_t largest = 0;
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
         auto& [gradient, shard] = buckets_[b];
         shard.name = fmt::format("bucket {}", b);
@@ -39,22 +40,14 @@ GradientBuckets::GradientBuckets(ParamTable& table, Communicator& data, DeviceMe
         gradient = memory[MemoryKind::Gradients].allocate(shard.name + " gradient", accumulation, flat);
         shard.gradient = gradient;
         shard.master = memory[MemoryKind::Master].allocate(shard.name + " master", accumulation, flat);
+        largest = std::max(largest, gradient.bytes());
         for (const auto& piece : shard.pieces) {
             Parameter& parameter = table[piece.parameter];
             parameter.gradient = part(gradient, piece.offset, parameter.box.shape);
         }
     }
-}
-
-void GradientBuckets::capture_masters(Context& ctx) {
-    for (auto& bucket : buckets_) {
-        if (bucket.shard.pieces.empty()) continue;
-        ops::zero(ctx, bucket.shard.master);
-        for (const auto& piece : bucket.shard.pieces) {
-            const Parameter& parameter = table_[piece.parameter];
-            ops::cast(ctx, parameter.weight, part(bucket.shard.master, piece.offset, parameter.box.shape));
-        }
-    }
+    const auto buffer = static_cast<std::int64_t>(data.buffer_bytes(largest));
+    if (buffer > 0) data.lend(memory[MemoryKind::Communication].allocate("reduction buffer", DType::U8, {buffer}));
 }
 
 void GradientBuckets::zero(Context& ctx) {

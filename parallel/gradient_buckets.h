@@ -33,12 +33,13 @@ public:
     /// Lays out the trained parameters of `table` by their `bucket`, each starting on a multiple of kAlignment, allocates
     /// gradients (MemoryKind::Gradients) and masters (MemoryKind::Master) and sets each trained parameter's `gradient` view.
     /// Bucket numbers are the parameters' own: one that no trained parameter names is empty and every verb skips it. Contents
-    /// are undefined until zero() and capture_masters().
+    /// are undefined until they are written. Lends `data` the buffer of its reductions (MemoryKind::Communication).
     GradientBuckets(ParamTable& table, Communicator& data, DeviceMemory& memory, DType accumulation);
+    ~GradientBuckets() { data_.lend(Tensor()); }
+    GradientBuckets(const GradientBuckets&) = delete;
+    GradientBuckets& operator=(const GradientBuckets&) = delete;
 
     [[nodiscard]] std::size_t size() const { return buckets_.size(); }
-    /// Masters from the current compute copies: after loading or initialising weights.
-    void capture_masters(Context&);
     /// All gradients to zero: start of a step.
     void zero(Context&);
     /// The last micro-batch's backward of this bucket is enqueued: its reduction may start.

@@ -10,8 +10,6 @@
 namespace tandem {
 namespace {
 
-/// Below this many bytes latency decides, and gathering everything everywhere is the fewest messages.
-constexpr std::size_t kSmall = 32768;
 constexpr int kExchangeTag = 0;
 
 int as_int(std::size_t bytes) { return static_cast<int>(bytes); }
@@ -55,7 +53,12 @@ void MpiCommunicator::check_peer(const char* verb, int peer) const {
     require(peer >= 0 && peer < size_, "{}: there is no rank {} in a group of {}", verb, peer, size_);
 }
 
+std::size_t MpiCommunicator::buffer_bytes(std::size_t largest) const {
+    return reduction_buffer_bytes(largest, size_, limits_.reduction_chunk);
+}
+
 std::byte* MpiCommunicator::scratch(std::size_t bytes) {
+    if (lent_ && lent_.bytes() >= bytes) return bytes_of(lent_);
     if (scratch_.size() < bytes) scratch_.resize(bytes);
     return scratch_.data();
 }
@@ -135,7 +138,7 @@ void MpiCommunicator::reduce_chunk(DType dtype, std::byte* x, std::size_t count)
 void MpiCommunicator::reduce(DType dtype, std::byte* x, std::size_t count) {
     const std::size_t width = size_of(dtype);
     const auto ranks = static_cast<std::size_t>(size_);
-    const std::size_t small = std::min(kSmall, limits_.message) / ranks;
+    const std::size_t small = std::min(kSmallReduction, limits_.message) / ranks;
     if (count * width <= small) {
         if (count > 0) reduce_small(dtype, x, count);
         return;

@@ -4,11 +4,10 @@
 #include <mpi.h>
 
 #include "parallel/communicator.h"
+#include "parallel/reduction_buffer.h"
 
 namespace tandem {
 
-/// Bytes that one reduction moves at a time; also the size of its buffer.
-inline constexpr std::size_t kReductionChunk = std::size_t{16} << 20U;
 /// Bytes of one MPI message: MPI counts in int, and several versions fail silently near 2 GiB.
 inline constexpr std::size_t kMessageLimit = std::size_t{512} << 20U;
 
@@ -31,6 +30,9 @@ public:
     [[nodiscard]] int size() const override { return size_; }
     [[nodiscard]] std::string_view name() const override { return "mpi"; }
     [[nodiscard]] std::unique_ptr<Communicator> split(int color, int key) override;
+
+    [[nodiscard]] std::size_t buffer_bytes(std::size_t largest) const override;
+    void lend(const Tensor& buffer) override { lent_ = buffer; }
 
     void all_reduce(Stream& stream, const Tensor& x) override;
     void reduce_scatter(Stream& stream, const Tensor& x, const Tensor& shard) override;
@@ -70,6 +72,7 @@ private:
     MpiLimits limits_;
     int rank_ = 0;
     int size_ = 1;
+    Tensor lent_;
     std::vector<std::byte> scratch_;
 };
 

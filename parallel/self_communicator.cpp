@@ -22,6 +22,9 @@ public:
         return make_self_communicator();
     }
 
+    [[nodiscard]] std::size_t buffer_bytes(std::size_t /*largest*/) const override { return 0; }
+    void lend(const Tensor& /*buffer*/) override {}
+
     void all_reduce(Stream& /*stream*/, const Tensor& x) override {
         require(x.contiguous() && x.dtype() != DType::U8, "all_reduce needs a contiguous tensor of a type that is summed, not {}", x.str());
     }

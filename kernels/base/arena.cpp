@@ -1,6 +1,7 @@
 #include "kernels/base/arena.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/base/backend.h"
 
@@ -35,14 +36,26 @@ void Arena::release(std::size_t mark) {
     used_ = std::min(used_, mark);
 }
 
+std::size_t total(const MemoryBytes& bytes) { return std::accumulate(bytes.begin(), bytes.end(), std::size_t{0}); }
+
 DeviceMemory::DeviceMemory(Backend& backend, std::size_t limit) {
     for (std::size_t k = 0; k < kMemoryKinds; ++k) arenas_[k] = std::make_unique<Arena>(backend, static_cast<MemoryKind>(k), limit);
 }
 
-std::size_t DeviceMemory::peak() const {
-    std::size_t sum = 0;
-    for (const auto& arena : arenas_) sum += arena->peak();
-    return sum;
+DeviceMemory::DeviceMemory(Backend& backend, const MemoryBytes& capacities) {
+    for (std::size_t k = 0; k < kMemoryKinds; ++k) arenas_[k] = std::make_unique<Arena>(backend, static_cast<MemoryKind>(k), capacities[k]);
+}
+
+MemoryBytes DeviceMemory::reserved() const {
+    MemoryBytes bytes{};
+    for (std::size_t k = 0; k < kMemoryKinds; ++k) bytes[k] = arenas_[k]->capacity();
+    return bytes;
+}
+
+MemoryBytes DeviceMemory::peaks() const {
+    MemoryBytes bytes{};
+    for (std::size_t k = 0; k < kMemoryKinds; ++k) bytes[k] = arenas_[k]->peak();
+    return bytes;
 }
 
 }  // namespace tandem

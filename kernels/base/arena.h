@@ -29,6 +29,10 @@ enum class MemoryKind : std::uint8_t {
 inline constexpr std::size_t kMemoryKinds = 8;
 [[nodiscard]] std::string_view name(MemoryKind kind);
 
+/// Bytes by kind.
+using MemoryBytes = std::array<std::size_t, kMemoryKinds>;
+[[nodiscard]] std::size_t total(const MemoryBytes& bytes);
+
 /// Bump allocator with marks. Not thread-safe: one rank drives one device from one thread.
 class Arena {
 public:
@@ -79,10 +83,14 @@ class DeviceMemory {
 public:
     /// Each kind may grow to `limit` bytes (address space only on hosts: pages are taken when first written).
     DeviceMemory(Backend& backend, std::size_t limit);
+    /// Reserves capacities[kind] bytes for each kind: what a dry run has found to be enough.
+    DeviceMemory(Backend& backend, const MemoryBytes& capacities);
 
     Arena& operator[](MemoryKind kind) { return *arenas_[static_cast<std::size_t>(kind)]; }
     const Arena& operator[](MemoryKind kind) const { return *arenas_[static_cast<std::size_t>(kind)]; }
-    [[nodiscard]] std::size_t peak() const;  ///< sum of the kinds' high-water marks, bytes
+    [[nodiscard]] MemoryBytes reserved() const;
+    [[nodiscard]] MemoryBytes peaks() const;                           ///< each kind's own high-water mark
+    [[nodiscard]] std::size_t peak() const { return total(peaks()); }  ///< their sum, bytes
 
 private:
     std::array<std::unique_ptr<Arena>, kMemoryKinds> arenas_;

@@ -5,6 +5,7 @@
 #include "kernels/cpu/attention_blocks.h"
 #include "kernels/cpu/backend_cpu.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd.h"
 
 namespace tandem {
@@ -72,10 +73,7 @@ struct Forward {
     const Tensor &q, &k, &v, &o, &lse;
 
     [[nodiscard]] std::int64_t width() const { return padded(q.extent(2)); }
-    /// Floats of scratch that run() needs.
-    [[nodiscard]] std::int64_t scratch() const { return kTile * (4 * width() + kTile); }
-
-    /// o and lse of one item.
+    /// o and lse of one item; `scratch` has attention_tiles() floats.
     void run(const Columns& item, float* scratch) const {
         const std::int64_t d = q.extent(2);
         const std::int64_t count = item.count();
@@ -163,7 +161,7 @@ void CpuBackend::attention(Context& ctx, const Attention& params, const Segments
     const std::int64_t items_per_block = q.extent(1) / heads;
     const cpu::Forward forward{params, q, k, v, o, lse};
     ArenaScope scope(ctx.workspace);
-    const Tensor scratch = ctx.workspace.allocate("attention tiles", DType::F32, {threads_, forward.scratch()});
+    const Tensor scratch = cpu::take_attention_scratch(ctx, threads_, cpu::attention_tiles(q.extent(2)));
     cpu::parallel_items(threads_, static_cast<std::int64_t>(blocks.size()) * items_per_block, [&](std::int64_t i, int thread) {
         const auto& block = blocks[static_cast<std::size_t>(i / items_per_block)];
         forward.run({block.sample, block.rows, i % items_per_block * heads, heads}, cpu::element<float>(scratch, thread, 0));

@@ -4,6 +4,7 @@
 #include "kernels/cpu/attention_blocks.h"
 #include "kernels/cpu/backend_cpu.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/ops/attention.h"
 
@@ -98,7 +99,6 @@ struct Gradient {
     [[nodiscard]] std::int64_t group() const { return q.extent(1) / k.extent(1); }
     [[nodiscard]] float scale() const { return static_cast<float>(params.scale); }
     [[nodiscard]] float inverse_cap() const { return params.softcap > 0.0 ? static_cast<float>(1.0 / params.softcap) : 0.0F; }
-    [[nodiscard]] std::int64_t scratch() const { return kTile * (6 * width() + 3 * kTile); }
 
     /// D_i = sum_c do_ic o_ic of one token's heads.
     void token_delta(std::int64_t i) const {
@@ -235,9 +235,9 @@ void CpuBackend::attention_backward(Context& ctx, const Attention& params, const
         require(sample.queries == sample.keys, "attention_backward: a sample has {} queries and {} keys; equal numbers are needed",
                 sample.queries, sample.keys);
     ArenaScope scope(ctx.workspace);
-    const Tensor delta = ctx.workspace.allocate("attention D", DType::F32, {q.extent(1), q.extent(0)});
+    const Tensor delta = cpu::take_attention_delta(ctx, q);
     const cpu::Gradient gradient{params, d_o, q, k, v, o, lse, dq, dk, dv, delta};
-    const Tensor scratch = ctx.workspace.allocate("attention tiles", DType::F32, {threads_, gradient.scratch()});
+    const Tensor scratch = cpu::take_attention_scratch(ctx, threads_, cpu::attention_backward_tiles(q.extent(2)));
     cpu::parallel_for(threads_, q.extent(0), [&](std::int64_t i) { gradient.token_delta(i); });
 
     const auto each = [&](const std::vector<cpu::Block>& blocks, std::int64_t heads, auto method) {

@@ -2,12 +2,10 @@
 
 #include <omp.h>
 
-#include <cstring>
 #include <fstream>
 
 #include "kernels/base/host_memory.h"
 #include "kernels/base/host_stream.h"
-#include "kernels/cpu/convert.h"
 #include "kernels/cpu/onednn.h"
 
 namespace tandem {
@@ -23,8 +21,6 @@ std::string processor_name() {
     }
     return "unknown processor";
 }
-
-std::size_t row_bytes(const Tensor& x) { return static_cast<std::size_t>(x.row_elements()) * size_of(x.dtype()); }
 
 }  // namespace
 
@@ -46,23 +42,8 @@ void CpuBackend::unreserve(void* base, std::size_t bytes) noexcept { unreserve_h
 std::unique_ptr<Stream> CpuBackend::make_stream() { return std::make_unique<HostStream>(); }
 std::unique_ptr<Event> CpuBackend::make_event() { return std::make_unique<HostEvent>(); }
 
-void CpuBackend::copy_from_host(Stream&, const void* source, const Tensor& target) {
-    if (target.elements() == 0) return;
-    const auto* from = static_cast<const std::byte*>(source);
-    const std::size_t bytes = row_bytes(target);
-    if (target.contiguous()) return static_cast<void>(std::memcpy(target.raw(), from, target.bytes()));
-    for (std::int64_t i = 0; i < target.extent(0); ++i)
-        std::memcpy(cpu::element(target, i, 0), from + static_cast<std::size_t>(i) * bytes, bytes);
-}
-
-void CpuBackend::copy_to_host(Stream&, const Tensor& source, void* target) {
-    if (source.elements() == 0) return;
-    auto* to = static_cast<std::byte*>(target);
-    const std::size_t bytes = row_bytes(source);
-    if (source.contiguous()) return static_cast<void>(std::memcpy(to, source.raw(), source.bytes()));
-    for (std::int64_t i = 0; i < source.extent(0); ++i)
-        std::memcpy(to + static_cast<std::size_t>(i) * bytes, cpu::element(source, i, 0), bytes);
-}
+void CpuBackend::copy_from_host(Stream&, const void* source, const Tensor& target) { copy_to_view(source, target); }
+void CpuBackend::copy_to_host(Stream&, const Tensor& source, void* target) { copy_from_view(source, target); }
 
 std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<CpuBackend>(threads); }
 

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/backend_cpu.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd.h"
 
 namespace tandem {
@@ -76,7 +77,7 @@ void CpuBackend::cross_entropy(Context& ctx, const Tensor& logits, const Tensor&
             fail(Failure::Run, "cross_entropy: label {} of row {} is outside the vocabulary of {}", label[i], i, vocabulary);
     }
     ArenaScope scope(ctx.workspace);
-    const Tensor losses = ctx.workspace.allocate("cross_entropy row losses", DType::F64, {n});
+    const Tensor losses = cpu::take_row_losses(ctx, logits);
     auto* loss = losses.data<double>();
     cpu::parallel_for(threads_, n, [&](std::int64_t i) {
         const cpu::LogSumExp lse = cpu::log_sum_exp(logits, i);

@@ -119,6 +119,8 @@ struct Product {
     std::unordered_map<int, dnnl::memory> arguments;
 };
 
+Tensor take_scratchpad(Context& ctx, std::int64_t bytes) { return ctx.workspace.allocate("oneDNN matmul scratchpad", DType::U8, {bytes}); }
+
 }  // namespace
 
 struct OneDnnMatmul::Cache {
@@ -126,6 +128,15 @@ struct OneDnnMatmul::Cache {
     dnnl::stream stream{engine};
     std::list<std::pair<Key, Product>> recent;  ///< latest use first
     std::unordered_map<Key, std::list<std::pair<Key, Product>>::iterator, KeyHash> index;
+
+    std::unordered_map<Key, std::int64_t, KeyHash> scratchpads;  ///< of products that were only rehearsed
+
+    /// Bytes, from the description alone: no code is generated.
+    std::int64_t scratchpad(const Key& key) {
+        const auto [found, fresh] = scratchpads.try_emplace(key, 0);
+        if (fresh) found->second = static_cast<std::int64_t>(describe(engine, key).scratchpad_desc().get_size());
+        return found->second;
+    }
 
     Product& find(const Key& key) {
         if (const auto found = index.find(key); found != index.end()) {
@@ -151,15 +162,18 @@ void OneDnnMatmul::run(Context& ctx, const Operand& a, const Operand& b, const T
     product.arguments.at(DNNL_ARG_SRC).set_data_handle(a.x.raw());
     product.arguments.at(DNNL_ARG_WEIGHTS).set_data_handle(b.x.raw());
     product.arguments.at(DNNL_ARG_DST).set_data_handle(c.raw());
-    if (product.scratchpad_bytes > 0) {
-        const Tensor scratchpad = ctx.workspace.allocate("oneDNN matmul scratchpad", DType::U8, {product.scratchpad_bytes});
-        product.arguments.at(DNNL_ARG_SCRATCHPAD).set_data_handle(scratchpad.raw());
-    }
+    if (product.scratchpad_bytes > 0)
+        product.arguments.at(DNNL_ARG_SCRATCHPAD).set_data_handle(take_scratchpad(ctx, product.scratchpad_bytes).raw());
     product.primitive.execute(cache_->stream, product.arguments);
     cache_->stream.wait();
 } catch (const dnnl::error& e) {
     fail(e.status == dnnl_out_of_memory ? Failure::OutOfMemory : Failure::Run, "oneDNN matmul of {} and {} into {}: {}", a.x.str(),
          b.x.str(), c.str(), e.what());
+}
+
+void OneDnnMatmul::rehearse(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) {
+    ArenaScope scope(ctx.workspace);
+    if (const auto bytes = cache_->scratchpad(key_of(a, b, c, alpha, write)); bytes > 0) take_scratchpad(ctx, bytes);
 }
 
 OneDnnMatmul::Choice OneDnnMatmul::choice(const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) {

@@ -24,6 +24,9 @@ public:
     /// a and b both fp32 or both bf16; c fp32 or that type. The primitive's scratchpad comes from ctx.workspace.
     void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write);
 
+    /// Takes and gives back what run() takes.
+    void rehearse(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write);
+
     /// The implementation that oneDNN chose for such a product, e.g. "brg:avx512_core_bf16", and its scratchpad in bytes.
     struct Choice {
         std::string implementation;

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/backend_cpu.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd.h"
 
 namespace tandem {
@@ -45,16 +46,15 @@ using cpu::Piece;
 // Partial sums of fixed pieces, added in order: the same for every number of threads.
 void CpuBackend::sum_of_squares(Context& ctx, const Tensor& x, const Tensor& sum) {
     cpu::require_computable(x);
-    constexpr std::int64_t kRange = 16 * cpu::kPiece;
     const std::int64_t n = x.elements();
-    const std::int64_t ranges = (n + kRange - 1) / kRange;
     const Tensor flat = x.reshape({1, n});
     ArenaScope scope(ctx.workspace);
-    const Tensor partial = ctx.workspace.allocate("sum_of_squares partial sums", DType::F64, {ranges});
+    const Tensor partial = cpu::take_partial_sums(ctx, n);
+    const std::int64_t ranges = partial.extent(0);
     auto* partials = partial.data<double>();
     cpu::parallel_for(threads_, ranges, [&](std::int64_t r) {
         double range_sum = 0.0;
-        for (std::int64_t j = r * kRange; j < std::min(n, (r + 1) * kRange); j += cpu::kPiece) {
+        for (std::int64_t j = r * cpu::kSumRange; j < std::min(n, (r + 1) * cpu::kSumRange); j += cpu::kPiece) {
             const Piece p{0, j, std::min(cpu::kPiece, n - j)};
             range_sum += cpu::squares_fp64_piece(cpu::Input(flat, p), p.count);
         }

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/backend_cpu.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/simd.h"
 
 namespace tandem {
@@ -128,9 +129,9 @@ void CpuBackend::rmsnorm_backward(Context& ctx, const RmsNorm& norm, const Tenso
     const std::int64_t h = x.extent(1);
     if (!dw) return cpu::parallel_for(threads_, n, [&](std::int64_t i) { gradient.row(i, nullptr); });
 
-    const std::int64_t ranges = std::min<std::int64_t>(n, 64);
     ArenaScope scope(ctx.workspace);
-    const Tensor partial = ctx.workspace.allocate("rmsnorm dw partial sums", DType::F32, {ranges, h});
+    const Tensor partial = cpu::take_norm_gradient_sums(ctx, x);
+    const std::int64_t ranges = partial.extent(0);
     cpu::parallel_for(threads_, ranges, [&](std::int64_t r) {
         auto* sums = cpu::element<float>(partial, r, 0);
         std::fill_n(sums, h, 0.0F);

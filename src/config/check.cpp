@@ -66,6 +66,7 @@ void check_required(const RunConfig& config, const std::string& path, Purpose pu
             require_key(!config.data.train.empty() || !config.data.validation.empty(), "data.train", "prepare", path);
             require_key(!config.output.dir.empty() || config.data.cache.has_value(), "output.dir", "prepare", path);
             break;
+        case Purpose::Plan: require_key(!config.model.path.empty(), "model.path", "plan", path); break;
     }
 }
 
@@ -91,7 +92,7 @@ void check_values(const RunConfig& config) {
     }
 }
 
-void check_paths(const RunConfig& config) {
+void check_paths(const RunConfig& config, Purpose purpose) {
     if (!config.model.path.empty()) {
         require_path(config, "model.path", config.model.path, Kind::Any);
         if (!fs::is_directory(config.model.path)) {
@@ -101,6 +102,7 @@ void check_paths(const RunConfig& config) {
         }
     }
     if (config.lora.adapter) require_path(config, "lora.adapter", *config.lora.adapter, Kind::Directory);
+    if (purpose == Purpose::Plan) return;  // a plan opens config.json and nothing else
     if (config.data.chat_template) require_path(config, "data.chat_template", *config.data.chat_template, Kind::File);
     require_files(config, "data.train", config.data.train);
     require_files(config, "data.validation", config.data.validation);

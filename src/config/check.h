@@ -14,7 +14,7 @@ void check_required(const RunConfig& config, const std::string& path, Purpose pu
 void check_built(const RunConfig& config);
 /// Values that contradict each other.
 void check_values(const RunConfig& config);
-/// Paths that must exist.
-void check_paths(const RunConfig& config);
+/// Paths that `purpose` opens must exist.
+void check_paths(const RunConfig& config, Purpose purpose);
 
 }  // namespace tandem

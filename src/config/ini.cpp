@@ -22,16 +22,16 @@ std::string_view without_comment(std::string_view line) {
     return line;
 }
 
-std::string parse_section(std::string_view line, const std::string& path, std::size_t number) {
+std::string parse_section(std::string_view line, const KeySet& keys, const std::string& path, std::size_t number) {
     if (line.back() != ']') fail(Failure::Configuration, "{}:{}: found '{}', expected [section]", path, number, line);
     const std::string section(trimmed(line.substr(1, line.size() - 2)));
-    for (const auto& known : option_sections()) {
+    for (const auto& known : keys.sections) {
         if (known == section) return section;
     }
-    fail(Failure::Configuration, "{}:{}: unknown section [{}]{}", path, number, section, did_you_mean(section, option_sections()));
+    fail(Failure::Configuration, "{}:{}: unknown section [{}]{}", path, number, section, did_you_mean(section, keys.sections));
 }
 
-Setting parse_setting(std::string_view line, const std::string& section, const std::string& path, std::size_t number) {
+Setting parse_setting(std::string_view line, const KeySet& keys, const std::string& section, const std::string& path, std::size_t number) {
     const auto equals = line.find('=');
     if (equals == std::string_view::npos || trimmed(line.substr(0, equals)).empty()) {
         fail(Failure::Configuration, "{}:{}: found '{}', expected key = value, [section] or # comment", path, number, line);
@@ -39,15 +39,20 @@ Setting parse_setting(std::string_view line, const std::string& section, const s
     const auto leaf = trimmed(line.substr(0, equals));
     Setting setting{section.empty() ? std::string(leaf) : fmt::format("{}.{}", section, leaf),
                     std::string(trimmed(line.substr(equals + 1))), number};
-    if (find_option(setting.key) == nullptr) {
-        fail(Failure::Configuration, "{}:{}: unknown key '{}'{}", path, number, setting.key, suggest_key(setting.key));
+    if (!keys.knows(setting.key)) {
+        fail(Failure::Configuration, "{}:{}: unknown key '{}'{}", path, number, setting.key, keys.suggest_for(setting.key));
     }
     return setting;
 }
 
 }  // namespace
 
-std::vector<Setting> parse_ini(std::string_view text, const std::string& path) {
+const KeySet& run_keys() {
+    static const KeySet keys{option_sections(), [](std::string_view key) { return find_option(key) != nullptr; }, suggest_key};
+    return keys;
+}
+
+std::vector<Setting> parse_ini(std::string_view text, const std::string& path, const KeySet& keys) {
     static constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
     std::vector<Setting> settings;
@@ -59,10 +64,10 @@ std::vector<Setting> parse_ini(std::string_view text, const std::string& path) {
         text.remove_prefix(std::min(text.size(), end + 1));
         if (line.empty()) continue;
         if (line.front() == '[') {
-            section = parse_section(line, path, number);
+            section = parse_section(line, keys, path, number);
             continue;
         }
-        auto setting = parse_setting(line, section, path, number);
+        auto setting = parse_setting(line, keys, section, path, number);
         if (const auto [first, fresh] = line_of.emplace(setting.key, number); !fresh) {
             fail(Failure::Configuration, "{}:{}: {} is already set at {}:{}; keep one of the two lines", path, number, setting.key, path,
                  first->second);

@@ -21,7 +21,7 @@ RankLayout resolve_layout(const RunConfig& config, std::int64_t ranks, Purpose p
              config.origin("parallel.data"), layout.data, layout.tensor, layout.pipeline, layout.data * others, ranks,
              layout.data * others);
     }
-    if (purpose != Purpose::Train) return layout;
+    if (purpose != Purpose::Train && purpose != Purpose::Plan) return layout;
     const auto global = config.training.global_batch_size;
     const auto together = config.training.micro_batch_size * layout.data;
     if (global % together != 0) {

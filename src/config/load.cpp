@@ -55,7 +55,7 @@ RunConfig parse_run_config(std::string_view text, const std::string& path, const
     check_required(config, path, purpose);
     check_built(config);
     check_values(config);
-    check_paths(config);
+    check_paths(config, purpose);
     return config;
 }
 

@@ -12,7 +12,7 @@
 namespace tandem {
 
 /// Which subcommand the configuration is for: decides which keys must be there.
-enum class Purpose : std::uint8_t { Train, Eval, Prepare };
+enum class Purpose : std::uint8_t { Train, Eval, Prepare, Plan };
 
 /// One `--section.key value` of the command line.
 struct Override {
@@ -34,7 +34,7 @@ struct Override {
 /// How `ranks` are laid out and the global batch is cut. Throws Configuration where something does not divide.
 struct RankLayout {
     std::int64_t data = 1, tensor = 1, pipeline = 1;
-    std::int64_t accumulation = 1;  ///< Train: micro-batches of one rank in one step, global / (micro x data)
+    std::int64_t accumulation = 1;  ///< Train, Plan: micro-batches of one rank in one step, global / (micro x data)
 };
 [[nodiscard]] RankLayout resolve_layout(const RunConfig& config, std::int64_t ranks, Purpose purpose);
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "src/train/train_state.h"
+#include "src/engine/train_state.h"
 
 namespace tandem {
 

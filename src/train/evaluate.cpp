@@ -3,8 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "kernels/base/backend.h"
-#include "kernels/ops/elementwise.h"
+#include "src/engine/evaluation.h"
 
 namespace tandem {
 
@@ -13,20 +12,14 @@ double EvaluationResult::perplexity() const { return std::exp(loss); }
 HostBatch host_batch(const MicroBatch& b) { return {b.ids, b.labels, b.positions, b.cu_seqlens, b.row_ids, b.max_length}; }
 
 EvaluationResult evaluate(Transformer& model, const DataSource& data, std::int64_t micro_batch_size, Communicator& group) {
-    Context ctx = model.context();
-    ArenaScope scope(model.memory()[MemoryKind::Activations]);
-    const Tensor loss_sum = model.memory()[MemoryKind::Activations].allocate("loss", DType::F64, {1});
+    EvaluationPass pass(model);
     EvaluationResult result;
     double sum = 0;
     for (std::int64_t step = 1; step <= data.plan->steps_in_epoch(0); ++step) {
-        ops::zero(ctx, loss_sum);
-        for (const auto& rows : data.plan->deal(step, group.size(), group.rank(), micro_batch_size)) {
-            const MicroBatch batch = assemble(data.prepared.file, rows);
-            model.evaluate(host_batch(batch), loss_sum);
-        }
-        std::array<double, 1> batch_sum{};
-        ctx.backend.copy_to_host(ctx.stream, loss_sum, batch_sum.data());
-        ctx.stream.synchronize();
+        pass.start();
+        for (const auto& rows : data.plan->deal(step, group.size(), group.rank(), micro_batch_size))
+            pass.add(host_batch(assemble(data.prepared.file, rows)));
+        std::array<double, 1> batch_sum = {pass.sum()};
         group.sum(batch_sum);
         sum += batch_sum[0];
         result.tokens += data.plan->tokens(step);

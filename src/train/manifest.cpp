@@ -5,6 +5,12 @@
 
 namespace tandem {
 
+Json to_json(const MemoryBytes& bytes) {
+    Json object = Json::object();
+    for (std::size_t k = 0; k < kMemoryKinds; ++k) object[std::string(name(static_cast<MemoryKind>(k)))] = bytes[k];
+    return object;
+}
+
 Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
     const Json configuration = to_json(config);
     return Json{
@@ -20,6 +26,7 @@ Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
           {"parameters", f.parameters},
           {"trained_parameters", f.trained_parameters}}},
         {"data", {{"key", f.data}}},
+        {"memory", {{"reserved_bytes", to_json(f.memory)}, {"recompute", f.recompute}}},
         {"total_steps", f.total_steps},
         {"resumed_at_step", f.resumed_at},
         {"configuration", configuration}};

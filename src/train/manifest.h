@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/arena.h"
 #include "parallel/mesh.h"
 #include "src/config/run_config.h"
 #include "src/io/json.h"
@@ -19,6 +20,8 @@ struct ManifestFacts {
     std::string base, data;  ///< fingerprint of the base model, key of the prepared data
     std::int64_t parameters = 0, trained_parameters = 0, total_steps = 0;
     std::int64_t resumed_at = 0;  ///< step of the checkpoint, 0 = from the start
+    MemoryBytes memory{};         ///< reserved for each kind, a rank
+    std::string recompute;        ///< as resolved: "none", "full"
 };
 
 Json make_manifest(const RunConfig& config, const ManifestFacts& facts);

@@ -10,11 +10,6 @@
 
 namespace tandem {
 
-/// "3 h 05 min", "4 min 12 s", "12 s".
-std::string human_duration(double seconds);
-/// "1.24 GiB".
-std::string human_bytes(std::size_t bytes);
-
 class Progress {
 public:
     /// Lines every `every` steps and for the first and last one; nothing where `out` is null (ranks above 0).

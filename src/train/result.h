@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <string>
 
+#include "src/engine/train_state.h"
 #include "src/model/lora.h"
-#include "src/train/train_state.h"
 
 namespace tandem {
 

@@ -3,8 +3,9 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <tuple>
 
-#include "kernels/ops/elementwise.h"
+#include "src/config/units.h"
 #include "src/train/rank_zero.h"
 #include "src/train/result.h"
 
@@ -25,25 +26,16 @@ void Trainer::say(const std::string& line) const {
 
 /// Forward and backward of this rank's micro-batches; returns the sum of their token losses over all ranks.
 double Trainer::accumulate_gradients(std::int64_t step) {
-    Transformer& model = *model_.transformer;
-    Context ctx = model.context();
-    buckets_->zero(ctx);
-    ops::zero(ctx, loss_sum_);
+    engine_->start();
     for (const auto& rows : data_->plan->deal(step, mesh_.sizes().data, mesh_.place().data, config_.training.micro_batch_size)) {
         const MicroBatch batch = assemble(data_->prepared.file, rows);
-        model.train(host_batch(batch), policy_, loss_sum_);
+        engine_->accumulate(host_batch(batch));
     }
-    for (std::size_t b = 0; b < buckets_->size(); ++b) buckets_->notify_ready(ctx, b);
-    std::array<double, 1> sum{};
-    ctx.backend.copy_to_host(ctx.stream, loss_sum_, sum.data());
-    ctx.stream.synchronize();
-    mesh_.data().sum(sum);
-    return sum[0];
+    return engine_->reduce();
 }
 
 Trainer::StepResult Trainer::step(std::int64_t step) {
     const auto start = Clock::now();
-    Context ctx = model_.transformer->context();
     StepResult result;
     StepRecord& r = result.record;
     r.step = step;
@@ -52,18 +44,13 @@ Trainer::StepResult Trainer::step(std::int64_t step) {
     r.learning_rate = schedule_.at(step);
     r.loss = accumulate_gradients(step) / static_cast<double>(r.trained_tokens);
     // Reduced gradients and losses are the same bits on every rank, so every rank decides alike.
-    result.finite = std::isfinite(r.loss) && optimizer_->gradients_finite(ctx);
+    result.finite = std::isfinite(r.loss) && engine_->gradients_finite();
     if (result.finite) {
-        optimizer_->step(ctx, r.learning_rate, r.trained_tokens, step - skipped_);
-        r.grad_norm = optimizer_->norm(ctx);
+        r.grad_norm = engine_->update(r.learning_rate, r.trained_tokens, step - skipped_);
     } else {
         r.grad_norm = std::numeric_limits<double>::quiet_NaN();
     }
-    std::array<std::int64_t, 2> peaks = {static_cast<std::int64_t>(device_.memory->peak()),
-                                         static_cast<std::int64_t>(peak_resident_memory())};
-    environment_.world.max(peaks);
-    r.memory_peak_bytes = static_cast<std::size_t>(peaks[0]);
-    r.rss_peak_bytes = static_cast<std::size_t>(peaks[1]);
+    std::tie(r.memory_peak_bytes, r.rss_peak_bytes) = memory_peaks();
     r.seconds = seconds_since(start);
     return result;
 }
@@ -84,7 +71,7 @@ void Trainer::save(std::int64_t step) {
     if (saved_step_ == step) return;
     const CheckpointHeader header{step, config_.training.seed, skipped_, base_, data_->prepared.file.key()};
     Context ctx = model_.transformer->context();
-    on_rank_zero(environment_.world, std::function<void()>([&] { checkpoints_.save(ctx, *state_, header); }));
+    on_rank_zero(environment_.world, std::function<void()>([&] { checkpoints_.save(ctx, engine_->state(), header); }));
     saved_step_ = step;
     last_save_ = Clock::now();
 }
@@ -99,16 +86,30 @@ Trainer::Agreement Trainer::agree() {
 
 bool Trainer::save_is_due(std::int64_t step) const { return config_.checkpoint.every > 0 && step % config_.checkpoint.every == 0; }
 
+std::pair<std::size_t, std::size_t> Trainer::memory_peaks() const {
+    std::array<std::int64_t, 2> peaks = {static_cast<std::int64_t>(device_.memory->peak()),
+                                         static_cast<std::int64_t>(peak_resident_memory())};
+    environment_.world.max(peaks);
+    return {static_cast<std::size_t>(peaks[0]), static_cast<std::size_t>(peaks[1])};
+}
+
+void Trainer::report_memory() const {
+    const auto [arenas, process] = memory_peaks();
+    say(fmt::format("memory used, the largest rank: {} of {} planned; process {}", human_bytes(arenas), human_bytes(plan_.peak()),
+                    human_bytes(process)));
+}
+
 void Trainer::write_result() {
     Context ctx = model_.transformer->context();
     const std::filesystem::path out = config_.output.dir;
-    on_rank_zero(environment_.world, std::function<void()>([&] {
-                     if (config_.method.type == Method::Full) {
-                         write_model(ctx, *state_, config_.model.path, config_.output.dtype.value_or(config_.model.dtype), out / "model");
-                     } else {
-                         write_adapter(ctx, *state_, model_.transformer->parameters(), *model_.lora, config_.model.path, out / "adapter");
-                     }
-                 }));
+    on_rank_zero(
+        environment_.world, std::function<void()>([&] {
+            if (config_.method.type == Method::Full) {
+                write_model(ctx, engine_->state(), config_.model.path, config_.output.dtype.value_or(config_.model.dtype), out / "model");
+            } else {
+                write_adapter(ctx, engine_->state(), model_.transformer->parameters(), *model_.lora, config_.model.path, out / "adapter");
+            }
+        }));
     say(fmt::format("wrote {}", (out / (config_.method.type == Method::Full ? "model" : "adapter")).string()));
 }
 
@@ -145,6 +146,7 @@ int Trainer::run() {
     save(done_);
     validate(done_);
     write_result();
+    report_memory();
     return 0;
 }
 

@@ -6,12 +6,12 @@
 #include <optional>
 
 #include "parallel/mesh.h"
+#include "src/engine/engine.h"
+#include "src/plan/capacity.h"
 #include "src/train/checkpoint.h"
 #include "src/train/data_source.h"
 #include "src/train/evaluate.h"
 #include "src/train/lr_schedule.h"
-#include "src/train/model_setup.h"
-#include "src/train/optimizer.h"
 #include "src/train/progress.h"
 #include "src/train/run_log.h"
 #include "src/train/stop_request.h"
@@ -21,8 +21,9 @@ namespace tandem {
 /// What the process offers a run.
 struct RunEnvironment {
     Communicator& world;
-    int threads;     ///< for this rank
-    std::FILE* out;  ///< the terminal on rank 0, null elsewhere
+    int threads;      ///< for this rank
+    int local_ranks;  ///< of the job on this host
+    std::FILE* out;   ///< the terminal on rank 0, null elsewhere
     std::string host;
     std::string version;  ///< of the program
 };
@@ -45,6 +46,9 @@ private:
     void write_manifest() const;
     [[nodiscard]] StepResult step(std::int64_t step);
     double accumulate_gradients(std::int64_t step);
+    /// High-water marks of the arenas and of the process, bytes, of the largest rank. Collective.
+    [[nodiscard]] std::pair<std::size_t, std::size_t> memory_peaks() const;
+    void report_memory() const;
     void validate(std::int64_t step);
     void save(std::int64_t step);
     [[nodiscard]] bool save_is_due(std::int64_t step) const;
@@ -59,22 +63,20 @@ private:
     const RunConfig& config_;
     RunEnvironment environment_;
     StopRequest stop_request_;
+    RankLayout layout_;
+    MemoryPlan plan_;
     Device device_;
     TextTools tools_;
     Mesh mesh_;
     LoadedModel model_;
     std::optional<DataSource> data_, validation_;
-    std::unique_ptr<GradientBuckets> buckets_;
-    std::unique_ptr<Optimizer> optimizer_;
-    std::unique_ptr<TrainState> state_;
+    std::unique_ptr<Engine> engine_;
     LearningRateSchedule schedule_;
     std::int64_t total_steps_ = 0;
     std::int64_t done_ = 0;  ///< completed steps
     CheckpointStore checkpoints_;
     std::string base_;  ///< fingerprint of the base model
     std::unique_ptr<RunLog> log_;
-    ActivationPolicy policy_ = ActivationPolicy::Keep;
-    Tensor loss_sum_;
     std::chrono::steady_clock::time_point last_save_;
     std::int64_t saved_step_ = -1;
     std::int64_t skipped_ = 0;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "src/config/load.h"
+#include "src/config/units.h"
 #include "src/io/files.h"
 #include "src/train/manifest.h"
 #include "src/train/rank_zero.h"
@@ -11,8 +12,7 @@
 namespace tandem {
 namespace {
 
-MeshIndex mesh_of(const RunConfig& config, const Communicator& world) {
-    const RankLayout layout = resolve_layout(config, world.size(), Purpose::Train);
+MeshIndex mesh_of(const RankLayout& layout) {
     return {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)};
 }
 
@@ -34,40 +34,28 @@ void prove_shared_directory(const std::string& directory, Communicator& world) {
              directory, blind[0], world.size());
 }
 
-ActivationPolicy policy_of(Recompute recompute) {
-    return recompute == Recompute::Full ? ActivationPolicy::Recompute : ActivationPolicy::Keep;
-}
-
-std::int64_t count_elements(const ParamTable& table, bool trained_only) {
-    std::int64_t n = 0;
-    for (const Parameter& p : table) n += !trained_only || p.trainable ? p.global.elements() : 0;
-    return n;
-}
-
 }  // namespace
 
 Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     : config_(config),
       environment_(environment),
+      layout_(resolve_layout(config, environment.world.size(), Purpose::Train)),
+      plan_(plan_that_fits({config, layout_, Purpose::Train, environment.threads}, capacity_here(config, environment.local_ranks))),
       device_(make_device(config, environment.threads)),
       tools_(load_text_tools(config)),
-      mesh_(environment.world, mesh_of(config, environment.world)),
-      checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep),
-      policy_(policy_of(config.training.recompute)) {
+      mesh_(environment.world, mesh_of(layout_)),
+      checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
+    reserve(device_, plan_.bytes);
     const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
     model_ = load_model(config, device_, trained, config.data.max_seq_length);
     prove_shared_directory(config.output.dir, environment.world);
     Transformer& model = *model_.transformer;
-    Context ctx = model.context();
     const std::int64_t vocabulary = model.config().vocabulary;
     data_.emplace(open_training_data(config, tools_, vocabulary, environment.threads, environment.world));
     validation_ = open_validation_data(config, tools_, vocabulary, environment.threads,
                                        config.training.micro_batch_size * mesh_.sizes().data, environment.world);
-    buckets_ = std::make_unique<GradientBuckets>(model.parameters(), mesh_.data(), *device_.memory, accumulation_type(model.dtype()));
-    optimizer_ = std::make_unique<Optimizer>(config.optimizer, *buckets_, model.parameters(), ctx, *device_.memory);
-    state_ = std::make_unique<TrainState>(model.parameters(), *buckets_, *optimizer_);
-    fill_masters(model_, *state_);
-    loss_sum_ = (*device_.memory)[MemoryKind::Optimizer].allocate("loss", DType::F64, {1});
+    engine_ = std::make_unique<Engine>(config.optimizer, model, *device_.memory, mesh_.data(), plan_.policy);
+    fill_masters(model_, engine_->state());
     total_steps_ = config.training.max_steps ? *config.training.max_steps : data_->plan->total_steps(config.training.epochs);
     schedule_ = make_schedule(config, total_steps_);
     base_ = on_rank_zero(environment.world, std::function<std::string()>([&] { return fingerprint_model(config.model.path); }));
@@ -101,7 +89,7 @@ void Trainer::resume() {
         }));
     if (found.empty()) return;
     Context ctx = model_.transformer->context();
-    const CheckpointHeader header = load_checkpoint(ctx, *state_, found, base_);
+    const CheckpointHeader header = load_checkpoint(ctx, engine_->state(), found, base_);
     done_ = header.step;
     skipped_ = header.skipped;
     saved_step_ = config_.checkpoint.resume == Resume::Auto ? done_ : -1;
@@ -124,8 +112,10 @@ void Trainer::write_manifest() const {
     facts.backend = device_.backend->description();
     facts.base = base_;
     facts.data = data_->prepared.file.key();
-    facts.parameters = count_elements(model_.transformer->parameters(), false);
-    facts.trained_parameters = count_elements(model_.transformer->parameters(), true);
+    facts.parameters = plan_.parameters;
+    facts.trained_parameters = plan_.trainable;
+    facts.memory = device_.memory->reserved();
+    facts.recompute = plan_.policy == ActivationPolicy::Recompute ? "full" : "none";
     facts.total_steps = total_steps_;
     facts.resumed_at = done_;
     on_rank_zero(environment_.world, std::function<void()>([&] {
@@ -134,8 +124,7 @@ void Trainer::write_manifest() const {
 }
 
 void Trainer::describe_run() const {
-    const ParamTable& table = model_.transformer->parameters();
-    const std::int64_t all = count_elements(table, false), trained = count_elements(table, true);
+    const auto all = plan_.parameters, trained = plan_.trainable;
     say(fmt::format("{}: {} layers, {:.1f} M parameters, {:.2f} M trained ({:.2f} %)", config_.model.path,
                     model_.transformer->config().layers, static_cast<double>(all) / 1e6, static_cast<double>(trained) / 1e6,
                     100.0 * static_cast<double>(trained) / static_cast<double>(all)));
@@ -147,12 +136,7 @@ void Trainer::describe_run() const {
     }
     say(fmt::format("{} steps of {} rows of at most {} tokens{}", total_steps_, config_.training.global_batch_size,
                     config_.data.max_seq_length, done_ > 0 ? fmt::format(", {} already done", done_) : ""));
-    std::string ledger;
-    for (std::size_t k = 0; k < kMemoryKinds; ++k) {
-        const Arena& arena = (*device_.memory)[static_cast<MemoryKind>(k)];
-        if (arena.used() > 0) ledger += fmt::format("{}{} {}", ledger.empty() ? "" : ", ", name(arena.kind()), human_bytes(arena.used()));
-    }
-    say("memory before the first step, a rank: " + ledger);
+    say(fmt::format("memory planned, a rank: {}: {}", human_bytes(plan_.peak()), describe(plan_.bytes)));
 }
 
 }  // namespace tandem

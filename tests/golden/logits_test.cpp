@@ -1,7 +1,7 @@
 // Logits of the tiny models, sequence by sequence packed into one batch, against transformers.
 #include <gtest/gtest.h>
 
-#include "src/train/model_setup.h"
+#include "src/engine/model_setup.h"
 #include "tests/support/figures.h"
 #include "tests/support/host_tensors.h"
 #include "tests/support/program.h"
@@ -61,6 +61,7 @@ TEST_P(GoldenLogits, Match) {
     const auto samples = read_json_lines(directory / "data.jsonl");
     for (std::size_t i = 0; i < kSequences; ++i) packed.append(samples.at(i).at("input_ids").get<std::vector<std::int32_t>>());
     auto device = make_device(config, 1);
+    reserve_up_to(device, std::size_t{8} << 30U);
     const auto model = load_model(config, device, Trained::Nothing, packed.max_length);
     const auto logits = model.transformer->logits(packed.batch());
 

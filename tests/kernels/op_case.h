@@ -85,6 +85,7 @@ public:
     /// The first operand whose padding was written to; empty if there is none.
     [[nodiscard]] std::string touched_padding();
     [[nodiscard]] std::size_t workspace_used() const { return workspace_.used(); }
+    [[nodiscard]] std::size_t workspace_peak() const { return workspace_.peak(); }
 
 private:
     const OpCase& op_case_;

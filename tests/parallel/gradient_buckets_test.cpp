@@ -115,20 +115,12 @@ TEST_F(GradientBucketsTest, GradientsAreSummedOverRanksAndPaddingStaysZero) {
     }
 }
 
-TEST_F(GradientBucketsTest, MastersGoOutAndComeBack) {
-    buckets_->capture_masters(ctx_);
+TEST_F(GradientBucketsTest, MastersGoOut) {
     for (std::size_t b = 0; b < buckets_->size(); ++b) {
         const OwnedShard& shard = buckets_->owned(b);
-        const auto used = owned(shard);
-        for (std::size_t i = 0; i < used.size(); ++i) {
-            ASSERT_TRUE(used[i] || shard.master.data<float>()[i] == 0.0F) << shard.name << " padding " << i;
-        }
         for (const auto& piece : shard.pieces) {
-            for (std::int64_t i = 0; i < piece.count; ++i) {
-                float& master = shard.master.data<float>()[piece.offset + i];
-                ASSERT_EQ(master, weight(table_[piece.parameter], i)) << table_[piece.parameter].name;
-                master = -master;
-            }
+            for (std::int64_t i = 0; i < piece.count; ++i)
+                shard.master.data<float>()[piece.offset + i] = -weight(table_[piece.parameter], i);
         }
         buckets_->gather(ctx_, b);
     }

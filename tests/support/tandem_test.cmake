@@ -8,7 +8,7 @@ target_link_libraries(tandem_test_main PUBLIC GTest::gtest tandem_parallel PRIVA
 function(tandem_test NAME)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;RANKS;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 120)
+    set(ARG_TIMEOUT 240)
   endif()
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE tandem_test_main ${ARG_LINK} tandem_warnings)

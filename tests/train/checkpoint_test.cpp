@@ -6,8 +6,8 @@
 #include <fstream>
 
 #include "src/io/hdf5_file.h"
+#include "tests/engine/tiny_state.h"
 #include "tests/train/temporary_directory.h"
-#include "tests/train/tiny_state.h"
 
 namespace tandem::test {
 namespace {

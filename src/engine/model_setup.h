@@ -8,10 +8,10 @@
 
 #include "parallel/communicator.h"
 #include "src/config/run_config.h"
+#include "src/engine/device.h"
+#include "src/engine/train_state.h"
 #include "src/model/transformer.h"
 #include "src/model/weights.h"
-#include "src/train/device.h"
-#include "src/train/train_state.h"
 
 namespace tandem {
 
@@ -25,9 +25,13 @@ struct LoadedModel {
 /// What the run trains: from lora.adapter where it is given (contradicting keys are Configuration errors), else from the keys.
 std::optional<LoraConfig> resolve_lora(const RunConfig& config);
 
-/// Builds the transformer of model.path and fills it: pretrained or random weights, adapter or fresh factors.
+/// The transformer that model.path describes, allocated but not filled: reads config.json (and the adapter's) alone.
 /// `positions` is the longest sample. For evaluation give Trained::Nothing.
-/// Compute copies are filled; masters are TrainState's (see fill_masters).
+LoadedModel build_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions);
+/// Fills it: pretrained or random weights, adapter or fresh factors. Compute copies are filled; masters are TrainState's (see
+/// fill_masters).
+void load_weights(const RunConfig& config, LoadedModel& model);
+/// Both.
 LoadedModel load_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions);
 
 /// Masters of what is trained, in their full precision, and the compute copies from them.

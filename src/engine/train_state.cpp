@@ -1,4 +1,4 @@
-#include "src/train/train_state.h"
+#include "src/engine/train_state.h"
 
 #include "kernels/base/backend.h"
 

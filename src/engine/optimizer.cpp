@@ -1,4 +1,4 @@
-#include "src/train/optimizer.h"
+#include "src/engine/optimizer.h"
 
 #include <cmath>
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "parallel/gradient_buckets.h"
-#include "src/train/optimizer.h"
+#include "src/engine/optimizer.h"
 
 namespace tandem {
 

@@ -1,11 +1,11 @@
 // Clipping, AdamW, SGD and decay over buckets, against the formulas of torch.optim.
-#include "src/train/optimizer.h"
+#include "src/engine/optimizer.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "tests/train/tiny_state.h"
+#include "tests/engine/tiny_state.h"
 
 namespace tandem::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "src/train/model_setup.h"
+#include "src/engine/model_setup.h"
 
 #include <filesystem>
 
@@ -41,7 +41,7 @@ std::optional<LoraConfig> resolve_lora(const RunConfig& config) {
     return LoraConfig{s.r, s.alpha, s.dropout, s.rslora, s.target_modules};
 }
 
-LoadedModel load_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions) {
+LoadedModel build_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions) {
     check_model_path(config.model.path);
     if (config.method.type == Method::Full && config.lora.adapter) {
         fail(Failure::Configuration, "method.type = full trains the base model and takes no lora.adapter; use method.type = lora");
@@ -53,6 +53,10 @@ LoadedModel load_model(const RunConfig& config, Device& device, Trained trained,
     const LoraConfig* lora = loaded.lora ? &*loaded.lora : nullptr;
     loaded.transformer = std::make_unique<Transformer>(std::move(model), config.model.dtype, trained, lora, positions, config.training.seed,
                                                        *device.backend, *device.stream, *device.memory);
+    return loaded;
+}
+
+void load_weights(const RunConfig& config, LoadedModel& loaded) {
     Transformer& t = *loaded.transformer;
     const auto from_files = [&](const std::string& directory, bool adapter) {
         auto source = std::make_unique<FileSource>(directory);
@@ -78,6 +82,11 @@ LoadedModel load_model(const RunConfig& config, Device& device, Trained trained,
     }
     Context ctx = t.context();
     fill_weights(ctx, t.parameters(), *loaded.base, *loaded.adapter);
+}
+
+LoadedModel load_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions) {
+    LoadedModel loaded = build_model(config, device, trained, positions);
+    load_weights(config, loaded);
     return loaded;
 }
 

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "kernels/base/backend.h"
-#include "src/train/train_state.h"
+#include "src/engine/train_state.h"
 
 namespace tandem::test {
 

@@ -1,0 +1,36 @@
+// The cpu backend without its work: counts, and takes from the workspace what the cpu's ops take. tests/kernels compares the
+// two, op by op.
+#pragma once
+
+#include "kernels/dry/backend_dry.h"
+
+namespace tandem {
+
+namespace cpu {
+class OneDnnMatmul;
+}
+
+class DryCpuBackend final : public DryBackend {
+public:
+    explicit DryCpuBackend(int threads);
+    ~DryCpuBackend() override;
+    [[nodiscard]] std::string_view name() const override { return "cpu"; }
+    [[nodiscard]] bool supports(DType compute) const override { return compute == DType::F32 || compute == DType::BF16; }
+
+    void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
+    void rmsnorm_backward(Context&, const RmsNorm& norm, const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& rstd,
+                          const Tensor& dx, Write write, const Tensor& dw) override;
+    void attention(Context&, const Attention& params, const Segments& segments, const Tensor& q, const Tensor& k, const Tensor& v,
+                   const Tensor& o, const Tensor& lse) override;
+    void attention_backward(Context&, const Attention& params, const Segments& segments, const Tensor& d_o, const Tensor& q,
+                            const Tensor& k, const Tensor& v, const Tensor& o, const Tensor& lse, const Tensor& dq, const Tensor& dk,
+                            const Tensor& dv) override;
+    void cross_entropy(Context&, const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& dlogits) override;
+    void sum_of_squares(Context&, const Tensor& x, const Tensor& sum) override;
+
+private:
+    int threads_;
+    std::unique_ptr<cpu::OneDnnMatmul> onednn_;
+};
+
+}  // namespace tandem

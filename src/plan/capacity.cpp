@@ -1,0 +1,112 @@
+#include "src/plan/capacity.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "src/config/units.h"
+
+namespace tandem {
+namespace {
+
+std::size_t physical_memory() {
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || size <= 0) fail(Failure::Run, "the amount of physical memory cannot be read: {}", std::strerror(errno));
+    return static_cast<std::size_t>(pages) * static_cast<std::size_t>(size);
+}
+
+/// The limit in a file of the control group file system; nothing where there is none ("max", or no such file).
+std::optional<std::size_t> group_limit(const char* file) {
+    std::ifstream stream(file);
+    std::size_t bytes = 0;
+    if (stream >> bytes) return bytes;
+    return std::nullopt;
+}
+
+ActivationPolicy policy_of(Recompute recompute) {
+    return recompute == Recompute::Full ? ActivationPolicy::Recompute : ActivationPolicy::Keep;
+}
+
+}  // namespace
+
+std::size_t machine_memory() {
+    std::size_t bytes = physical_memory();
+    for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+        if (const auto limit = group_limit(file)) bytes = std::min(bytes, *limit);
+    }
+    return bytes;
+}
+
+Capacity capacity_here(const RunConfig& config, int local_ranks) {
+    const std::size_t machine = machine_memory();
+    const std::size_t share = machine / static_cast<std::size_t>(local_ranks);
+    if (config.device.memory_limit && *config.device.memory_limit <= share) return {*config.device.memory_limit, "device.memory_limit"};
+    return {share, local_ranks == 1 ? fmt::format("this machine's {}", human_bytes(machine))
+                                    : fmt::format("this machine's {} for {} ranks", human_bytes(machine), local_ranks)};
+}
+
+std::vector<Suggestion> suggest_savings(const PlanSubject& subject, const MemoryPlan& plan, std::size_t capacity) {
+    std::vector<Suggestion> found;
+    const auto consider = [&](const std::string& change, const RunConfig& config, ActivationPolicy policy) {
+        Suggestion s{change, plan_memory({config, subject.layout, subject.purpose, subject.threads}, policy), false};
+        s.fits = s.plan.peak() <= capacity;
+        if (s.plan.peak() < plan.peak()) found.push_back(std::move(s));
+    };
+    RunConfig config = subject.config;
+    const bool trains = subject.purpose == Purpose::Train;
+    const ActivationPolicy cheapest = trains ? ActivationPolicy::Recompute : plan.policy;
+    if (trains && plan.policy == ActivationPolicy::Keep) consider("training.recompute = full", config, ActivationPolicy::Recompute);
+    const std::string besides = trains ? "training.recompute = full, " : "";
+    while (config.training.micro_batch_size > 1) {
+        config.training.micro_batch_size /= 2;
+        consider(fmt::format("{}training.micro_batch_size = {}", besides, config.training.micro_batch_size), config, cheapest);
+    }
+    if (trains && config.method.type == Method::Full) {
+        RunConfig lora = config;
+        lora.method.type = Method::Lora;
+        consider(besides + "method.type = lora", lora, cheapest);
+    }
+    for (int halvings = 0; halvings < 3 && config.data.max_seq_length >= 256; ++halvings) {
+        config.data.max_seq_length /= 2;
+        consider(fmt::format("{}training.micro_batch_size = {}, data.max_seq_length = {}", besides, config.training.micro_batch_size,
+                             config.data.max_seq_length),
+                 config, cheapest);
+    }
+    std::stable_sort(found.begin(), found.end(), [](const Suggestion& a, const Suggestion& b) { return a.fits > b.fits; });
+    return found;
+}
+
+MemoryPlan choose_plan(const PlanSubject& subject, std::size_t capacity) {
+    MemoryPlan plan = plan_memory(subject, policy_of(subject.config.training.recompute));
+    if (subject.purpose != Purpose::Train || subject.config.training.recompute != Recompute::Auto || plan.peak() <= capacity) return plan;
+    return plan_memory(subject, ActivationPolicy::Recompute);
+}
+
+MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity) {
+    MemoryPlan plan = choose_plan(subject, capacity.bytes);
+    if (plan.peak() <= capacity.bytes) return plan;
+    std::string help;
+    for (const Suggestion& s : suggest_savings(subject, plan, capacity.bytes)) {
+        if (!s.fits) continue;
+        help = fmt::format("; {} would fit ({})", s.change, human_bytes(s.plan.peak()));
+        break;
+    }
+    if (help.empty())
+        help = "; no smaller micro-batch, shorter sequence or recomputation of this run fits: `tandem plan` shows what each saves";
+    fail(Failure::OutOfMemory, "out of memory, planned: a rank needs {} bytes ({}), has {} ({}); {}{}", plan.peak(),
+         human_bytes(plan.peak()), capacity.bytes, capacity.source, describe(plan.bytes), help);
+}
+
+std::string describe(const MemoryBytes& bytes) {
+    std::string text;
+    for (std::size_t k = 0; k < kMemoryKinds; ++k) {
+        if (bytes[k] == 0) continue;
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name(static_cast<MemoryKind>(k)), human_bytes(bytes[k]));
+    }
+    return text;
+}
+
+}  // namespace tandem

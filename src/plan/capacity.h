@@ -1,0 +1,41 @@
+// How much memory a rank may use, and the refusal of a run that needs more.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "src/plan/memory_plan.h"
+
+namespace tandem {
+
+struct Capacity {
+    std::size_t bytes = 0;
+    std::string source;  ///< where the figure comes from: "device.memory_limit", "this machine's 24.00 GiB for 2 ranks"
+};
+
+/// Bytes of memory that this machine, or the control group that this process is in, has.
+[[nodiscard]] std::size_t machine_memory();
+
+/// The least of device.memory_limit and this machine's memory, shared by its `local_ranks` ranks.
+[[nodiscard]] Capacity capacity_here(const RunConfig& config, int local_ranks);
+
+/// A change of the configuration, and what the run would need with it.
+struct Suggestion {
+    std::string change;  ///< "training.recompute = full"
+    MemoryPlan plan;
+    bool fits = false;
+};
+
+/// What would lower the need of `plan`, best first: what fits before what does not, and what costs least first.
+[[nodiscard]] std::vector<Suggestion> suggest_savings(const PlanSubject& subject, const MemoryPlan& plan, std::size_t capacity);
+
+/// The plan of training.recompute, where that is `auto` with as little recomputation as fits. It may not fit.
+[[nodiscard]] MemoryPlan choose_plan(const PlanSubject& subject, std::size_t capacity);
+
+/// choose_plan() of a run that is about to start. Throws OutOfMemory naming need, have, the largest kinds and what would help.
+[[nodiscard]] MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity);
+
+/// "weights 266.0 MiB, gradients 18.6 MiB, ...": the kinds that are not empty.
+[[nodiscard]] std::string describe(const MemoryBytes& bytes);
+
+}  // namespace tandem

@@ -1,0 +1,54 @@
+#include "src/plan/run_plan.h"
+
+#include <algorithm>
+
+namespace tandem {
+namespace {
+
+/// What the driver's context and the libraries' handles take of a GPU besides the arenas; a CPU has neither.
+constexpr std::size_t kGpuContext = std::size_t{600} << 20U;
+
+/// The configuration as planned: a hardware file without GPUs means the cpu backend.
+RunConfig on_hardware(RunConfig config, const Hardware& hardware) {
+    if (config.device.backend == DeviceBackend::Auto && hardware.gpus.front().backend == "cpu") config.device.backend = DeviceBackend::Cpu;
+    return config;
+}
+
+double utilisation(const RunPlan& plan, const Hardware& hardware) {
+    double rate = 0;
+    for (std::int64_t r = 0; r < plan.ranks; ++r) rate += hardware.gpu_of(r).bf16_tflops * 1e12;
+    return plan.tokens_per_step / plan.time.total() * plan.flops_per_token / rate;
+}
+
+}  // namespace
+
+RunPlan plan_run(const RunConfig& given, const Hardware& hardware, std::int64_t ranks, int threads) {
+    const RunConfig config = on_hardware(given, hardware);
+    RunPlan plan;
+    plan.ranks = ranks;
+    plan.layout = resolve_layout(config, ranks, Purpose::Plan);
+    plan.context = hardware.gpus.front().backend == "cpu" ? 0 : kGpuContext;
+    for (const Gpu& gpu : hardware.gpus) {
+        const std::size_t all = gpu.memory - gpu.reserved;
+        plan.capacity.push_back(config.device.memory_limit ? std::min<std::size_t>(all, *config.device.memory_limit) : all);
+    }
+    const std::size_t least = *std::min_element(plan.capacity.begin(), plan.capacity.end());
+    const std::size_t free = least > plan.context ? least - plan.context : 0;
+    const PlanSubject subject{config, plan.layout, Purpose::Train, threads};
+    plan.memory = choose_plan(subject, free);
+    plan.fits = plan.memory.peak() <= free;
+    const MemoryPlan kept = plan.memory.policy == ActivationPolicy::Keep ? plan.memory : plan_memory(subject, ActivationPolicy::Keep);
+    plan.time = step_time(subject, plan.memory, kept, hardware);
+    plan.tokens_per_step = static_cast<double>(config.training.global_batch_size * config.data.max_seq_length);
+    plan.flops_per_token = useful_flops_per_token(config, plan.memory, load_model_config(config.model.path));
+    plan.mfu = utilisation(plan, hardware);
+    if (plan.fits) return plan;
+    for (auto& s : suggest_savings(subject, plan.memory, free)) {
+        const double seconds = plan.time.total() * seconds_of(s.plan.micro_batch, hardware.gpus.front(), config.model.dtype) /
+                               std::max(seconds_of(plan.memory.micro_batch, hardware.gpus.front(), config.model.dtype), 1e-12);
+        plan.suggestions.push_back({std::move(s), seconds});
+    }
+    return plan;
+}
+
+}  // namespace tandem

@@ -1,0 +1,42 @@
+// `tandem plan` for people.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "src/config/units.h"
+#include "src/plan/run_plan.h"
+
+namespace tandem {
+
+std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware& hardware) {
+    const auto row = [](std::string_view what, const std::string& value) { return fmt::format("  {:<16}{}\n", what, value); };
+    std::string text = fmt::format("{} on {}: {} rank{}, {} micro-batch{} of {} x {} tokens a step\n", config.model.path, hardware.name,
+                                   plan.ranks, plan.ranks == 1 ? "" : "s", plan.layout.accumulation,
+                                   plan.layout.accumulation == 1 ? "" : "es", config.training.micro_batch_size, config.data.max_seq_length);
+    text += row("parameters", fmt::format("{:.2f} M, {:.2f} M trained", static_cast<double>(plan.memory.parameters) / 1e6,
+                                          static_cast<double>(plan.memory.trainable) / 1e6));
+    text += row("recompute", plan.memory.policy == ActivationPolicy::Recompute ? "full" : "none");
+    text += "\nmemory of a rank\n";
+    for (std::size_t k = 0; k < kMemoryKinds; ++k) {
+        if (plan.memory.bytes[k] > 0)
+            text += row(name(static_cast<MemoryKind>(k)), fmt::format("{:>12}", human_bytes(plan.memory.bytes[k])));
+    }
+    const std::size_t capacity = *std::min_element(plan.capacity.begin(), plan.capacity.end());
+    text += row("peak", fmt::format("{:>12}", human_bytes(plan.memory.peak())));
+    if (plan.context > 0) text += row("driver, context", fmt::format("{:>12}", human_bytes(plan.context)));
+    text += row("has", fmt::format("{:>12}: {}", human_bytes(capacity), plan.fits ? "fits" : "does NOT fit"));
+    text += fmt::format("\na step: {:.3g} s, {:.0f} tokens/s, {:.1f} % of the specified flops\n", plan.time.total(),
+                        plan.tokens_per_step / plan.time.total(), 100 * plan.mfu);
+    const StepTime& t = plan.time;
+    for (const auto& [cause, seconds] :
+         {std::pair{"compute", t.compute}, {"recompute", t.recompute}, {"communication", t.communication}, {"optimizer", t.optimizer}}) {
+        if (seconds > 0) text += row(cause, fmt::format("{:.3g} s", seconds));
+    }
+    if (!plan.suggestions.empty()) text += "\nwhat would lower it\n";
+    for (const auto& [s, seconds] : plan.suggestions) {
+        text += fmt::format("  {}: {} a rank{}, {:.3g} s a step\n", s.change, human_bytes(s.plan.peak()), s.fits ? " (fits)" : "", seconds);
+    }
+    return text;
+}
+
+}  // namespace tandem

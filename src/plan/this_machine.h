@@ -1,0 +1,18 @@
+// This machine as a hardware description: a fraction of a second of measuring.
+#pragma once
+
+#include "src/plan/hardware.h"
+
+namespace tandem {
+
+/// `ranks` processors of `threads` CPU threads each, which share this machine's memory. Rates are measured by one rank with its
+/// threads while the others do nothing.
+[[nodiscard]] Hardware measure_this_machine(int ranks, int threads);
+
+/// 10^9 B/s of a copy by `threads` threads at once; read and written bytes count once. About 0.3 s.
+[[nodiscard]] double copy_bandwidth(int threads);
+
+/// 10^12 flops a second of a large matrix product on the cpu backend. About 0.3 s.
+[[nodiscard]] double matmul_tflops(int threads, DType type);
+
+}  // namespace tandem

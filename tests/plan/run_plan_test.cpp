@@ -1,0 +1,81 @@
+// The answer of `tandem plan`: its fields, and that its figures belong together.
+#include "src/plan/run_plan.h"
+
+#include <gtest/gtest.h>
+
+namespace tandem {
+namespace {
+
+constexpr const char* kCard = "[gpu]\nname = card\nbackend = cpu\nbf16_tflops = 1\nmemory_bandwidth = 100\n[node]\nlink_bandwidth = 10\n";
+
+Hardware cards(int count, const std::string& memory) {
+    return parse_hardware(std::string(kCard) + "gpus = " + std::to_string(count) + "\n[gpu]\nmemory = " + memory + "\n", "card.ini");
+}
+
+RunConfig config_of(const std::string& overrides) {
+    return parse_run_config("[model]\npath = " TANDEM_SOURCE_DIR "/tests/golden/models/llama_gqa\n" + overrides, "test.ini", {},
+                            Purpose::Plan);
+}
+
+double sum(const nlohmann::ordered_json& object) {
+    double total = 0;
+    for (const auto& value : object) total += value.get<double>();
+    return total;
+}
+
+TEST(RunPlan, FiguresBelongTogether) {
+    const RunConfig config = config_of("");
+    const auto json = to_json(plan_run(config, cards(4, "1GiB"), 4, 1), config);
+    EXPECT_EQ(json["schema"], 1);
+    EXPECT_TRUE(json["fits"].get<bool>());
+    EXPECT_DOUBLE_EQ(sum(json["by_cause"]), json["step_seconds"].get<double>());
+    EXPECT_EQ(json["tokens_per_step"], 16 * 1024);
+    EXPECT_DOUBLE_EQ(json["tokens_per_second"].get<double>(), 16 * 1024 / json["step_seconds"].get<double>());
+    std::int64_t ranks = 0;
+    for (const auto& rank : json["ranks"]) {
+        ranks += rank["count"].get<std::int64_t>();
+        EXPECT_EQ(sum(rank["bytes"]), rank["peak_bytes"].get<double>());
+        EXPECT_EQ(rank["capacity_bytes"], std::size_t{1} << 30U);
+    }
+    EXPECT_EQ(ranks, 4);
+    EXPECT_EQ(json["layout"]["data"], 4);
+    EXPECT_EQ(json["layout"]["micro_batches"], 4);
+    EXPECT_GT(json["mfu"].get<double>(), 0);
+    EXPECT_LT(json["mfu"].get<double>(), 0.85);
+    EXPECT_GT(json["by_cause"]["communication"].get<double>(), 0);
+    EXPECT_FALSE(json["assumptions"].empty());
+}
+
+TEST(RunPlan, WhatDoesNotFitIsStillAnsweredAndHelped) {
+    const RunConfig config = config_of("[training]\nmicro_batch_size = 8\n[device]\nmemory_limit = 5MiB\n");
+    const RunPlan plan = plan_run(config, cards(1, "1GiB"), 1, 1);
+    EXPECT_FALSE(plan.fits);
+    EXPECT_GT(plan.time.total(), 0);
+    ASSERT_FALSE(plan.suggestions.empty());
+    EXPECT_TRUE(plan.suggestions.front().suggestion.fits) << "best first";
+    const auto json = to_json(plan, config);
+    EXPECT_EQ(json["ranks"][0]["capacity_bytes"], 5 << 20);
+    EXPECT_GT(json["suggestions"][0]["saves_bytes"].get<std::size_t>(), 0U);
+}
+
+TEST(RunPlan, RecomputationCostsTime) {
+    const Hardware card = cards(1, "1GiB");
+    const RunConfig none = config_of("[training]\nrecompute = none\n"), full = config_of("[training]\nrecompute = full\n");
+    const RunPlan kept = plan_run(none, card, 1, 1), again = plan_run(full, card, 1, 1);
+    EXPECT_EQ(kept.time.recompute, 0);
+    EXPECT_GT(again.time.recompute, 0);
+    EXPECT_DOUBLE_EQ(kept.time.compute, again.time.compute);
+    EXPECT_LT(again.memory.peak(), kept.memory.peak());
+}
+
+TEST(RunPlan, CardsThatDifferAreListedApart) {
+    Hardware mixed = cards(2, "1GiB");
+    mixed.gpus[1].memory = std::uint64_t{2} << 30U;
+    const RunConfig config = config_of("");
+    const auto json = to_json(plan_run(config, mixed, 2, 1), config);
+    ASSERT_EQ(json["ranks"].size(), 2U);
+    EXPECT_EQ(json["ranks"][1]["rank"], 1);
+}
+
+}  // namespace
+}  // namespace tandem
