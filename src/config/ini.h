@@ -18,7 +18,7 @@ struct Setting {
 /// Which keys a kind of file may hold.
 struct KeySet {
     std::vector<std::string> sections;
-    std::function<bool(std::string_view)> knows;              ///< "section.key"
+    std::function<bool(std::string_view)> knows;               ///< "section.key"
     std::function<std::string(std::string_view)> suggest_for;  ///< "; did you mean 'X'?" or ""
 };
 /// The keys of the option table.

@@ -78,7 +78,7 @@ TEST(Capacity, ARunThatDoesNotFitIsRefusedWithWhatWould) {
         const std::string message = error.what();
         EXPECT_EQ(error.failure(), Failure::OutOfMemory);
         for (const std::string& word : {std::to_string(least), std::to_string(least - 1), std::string("device.memory_limit"),
-                                       std::string("activations"), std::string("training.micro_batch_size = 4")})
+                                        std::string("activations"), std::string("training.micro_batch_size = 4")})
             EXPECT_NE(message.find(word), std::string::npos) << word << " in: " << message;
     }
 }
