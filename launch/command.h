@@ -18,7 +18,7 @@ struct Command {
     int (*run)(Runtime& runtime, const std::vector<std::string>& arguments);
 };
 
-extern const Command train_command, eval_command, plan_command, prepare_command, tokenize_command, generate_command, import_command,
-    doctor_command;
+extern const Command train_command, eval_command, plan_command, bench_command, prepare_command, tokenize_command, generate_command,
+    import_command, doctor_command;
 
 }  // namespace tandem

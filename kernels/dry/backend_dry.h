@@ -57,6 +57,9 @@ public:
     void sgd(Context&, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master) override;
 
 private:
+    void count(std::string_view op, const std::array<std::int64_t, 3>& extents, std::int64_t flops, std::int64_t bytes) {
+        counts_.add({op, extents, flops, bytes});
+    }
     OpCounts counts_;
     std::uintptr_t next_address_ = std::uintptr_t{1} << 20U;
 };

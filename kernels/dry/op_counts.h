@@ -1,10 +1,10 @@
-// What the ops of a dry run would have done: calls, floating-point operations and bytes moved, op by op.
+// What the ops of a run do: calls, floating-point operations, bytes moved and, in a timed run, seconds, op by op.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string_view>
-#include <tuple>
 
 namespace tandem {
 
@@ -13,18 +13,29 @@ class OpCounts {
 public:
     struct Key {
         std::string_view op;  ///< name of the public op, "matmul"
-        std::int64_t flops;   ///< of one call
-        std::int64_t bytes;   ///< of one call: every operand once
+        /// What the call's cost is a function of: m, n, k of a product; rows and columns of other ops.
+        std::array<std::int64_t, 3> extents;
+        std::int64_t flops;  ///< of one call
+        std::int64_t bytes;  ///< of one call: every operand once
         friend auto operator<=>(const Key&, const Key&) = default;
     };
+    struct Record {
+        std::int64_t calls = 0;
+        double seconds = 0;  ///< of all of them; stays 0 where nothing is timed
+    };
 
-    void add(std::string_view op, std::int64_t flops, std::int64_t bytes) { ++calls_[{op, flops, bytes}]; }
-    void clear() { calls_.clear(); }
-    /// Number of calls of every kind.
-    [[nodiscard]] const std::map<Key, std::int64_t>& calls() const { return calls_; }
+    void add(const Key& key) { ++(last_ = &calls_[key])->calls; }
+    /// The record of the last add().
+    [[nodiscard]] Record& last() { return *last_; }
+    void clear() {
+        calls_.clear();
+        last_ = nullptr;
+    }
+    [[nodiscard]] const std::map<Key, Record>& calls() const { return calls_; }
 
 private:
-    std::map<Key, std::int64_t> calls_;
+    std::map<Key, Record> calls_;
+    Record* last_ = nullptr;
 };
 
 }  // namespace tandem

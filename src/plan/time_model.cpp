@@ -41,10 +41,10 @@ double all_reduce_seconds(const Hardware& h, std::int64_t ranks, double bytes) {
 double seconds_of(const OpCounts& counts, const Gpu& gpu, DType dtype) {
     const double rate = gpu.matmul_rate(dtype), bandwidth = gpu.memory_bandwidth * kBandwidthShare * kGiga;
     double seconds = 0;
-    for (const auto& [call, times] : counts.calls()) {
+    for (const auto& [call, record] : counts.calls()) {
         const double share = call.op.starts_with("attention") ? kAttentionShare : 1.0;
         const double one = std::max(static_cast<double>(call.flops) / (rate * share), static_cast<double>(call.bytes) / bandwidth);
-        seconds += one * static_cast<double>(times);
+        seconds += one * static_cast<double>(record.calls);
     }
     return seconds;
 }

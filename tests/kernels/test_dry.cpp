@@ -3,6 +3,7 @@
 
 #include "kernels/dry/backend_dry.h"
 #include "kernels/ops/matmul.h"
+#include "kernels/timed/backend_timed.h"
 #include "tests/kernels/op_case.h"
 
 namespace tandem::test {
@@ -52,6 +53,18 @@ TEST_P(DryRun, TakesTheWorkspaceOfTheRealRun) {
     EXPECT_FALSE(dry->counts().calls().empty());
 }
 
+TEST_P(DryRun, TheTimedRunComputesTheSame) {
+    const auto cpu = make_cpu_backend(GetParam().threads);
+    TimedBackend timed(make_cpu_backend(GetParam().threads));
+    CaseRun plain(*cpu, *GetParam().op_case, GetParam().type), watched(timed, *GetParam().op_case, GetParam().type);
+    for (CaseRun* run : {&plain, &watched}) {
+        run->forward();
+        run->backward();
+    }
+    for (const auto& [name, tensor] : plain.operands()) EXPECT_EQ(watched.bytes(name), plain.bytes(name)) << name;
+    for (const auto& [call, record] : timed.counts().calls()) EXPECT_GT(record.seconds, 0) << call.op;
+}
+
 INSTANTIATE_TEST_SUITE_P(, DryRun, testing::ValuesIn(rows()), [](const auto& row) { return label(row.param); });
 
 TEST(DryBackend, CountsProducts) {
@@ -66,11 +79,12 @@ TEST(DryBackend, CountsProducts) {
     ops::matmul(ctx, a, b, c);
     const std::int64_t bytes = 2 * (100000LL * 300000 + 300000 * 7) + 4 * 100000 * 7;
     ASSERT_EQ(dry->counts().calls().size(), 1U);
-    const auto& [call, times] = *dry->counts().calls().begin();
+    const auto& [call, record] = *dry->counts().calls().begin();
     EXPECT_EQ(call.op, "matmul");
     EXPECT_EQ(call.flops, 2LL * 100000 * 300000 * 7);
     EXPECT_EQ(call.bytes, bytes);
-    EXPECT_EQ(times, 2);
+    EXPECT_EQ(record.calls, 2);
+    EXPECT_EQ(call.extents, (std::array<std::int64_t, 3>{100000, 7, 300000}));
     EXPECT_GE(memory[MemoryKind::Activations].peak(), static_cast<std::size_t>(bytes)) << "60 GB that nobody has";
 }
 

@@ -1,0 +1,126 @@
+#include "src/plan/step_profile.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "kernels/base/backend.h"
+#include "kernels/base/philox.h"
+#include "kernels/timed/backend_timed.h"
+#include "src/engine/engine.h"
+#include "src/plan/memory_plan.h"
+#include "src/plan/this_machine.h"
+
+namespace tandem {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Full rows of random tokens, every position but the last of a row trained.
+struct RandomRows {
+    RandomRows(std::int64_t rows, std::int64_t length, std::int64_t vocabulary) : max_length(length) {
+        for (std::int64_t i = 0; i < rows * length; ++i) {
+            const auto word = philox(hash_name(std::string_view("bench")), 0, static_cast<std::uint64_t>(i))[0];
+            ids.push_back(static_cast<std::int32_t>(word % static_cast<std::uint32_t>(vocabulary)));
+            positions.push_back(static_cast<std::int32_t>(i % length));
+            row_ids.push_back(i);
+            if (i % length == 0) cu_seqlens.push_back(static_cast<std::int32_t>(i));
+        }
+        cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
+        targets = ids;
+        std::rotate(targets.begin(), targets.begin() + 1, targets.end());
+        for (std::int64_t i = length - 1; i < rows * length; i += length) targets[static_cast<std::size_t>(i)] = -100;
+    }
+    [[nodiscard]] HostBatch view() const { return {ids, targets, positions, cu_seqlens, row_ids, max_length}; }
+
+    std::vector<std::int32_t> ids, targets, positions, cu_seqlens;
+    std::vector<std::int64_t> row_ids;
+    std::int64_t max_length;
+};
+
+/// One rank's engine with random weights.
+struct Bench {
+    Bench(const RunConfig& config_, int threads, const MemoryPlan& plan, std::unique_ptr<Backend> backend) : config(config_) {
+        device = make_device(config, threads);
+        if (backend) device.backend = std::move(backend);
+        reserve(device, plan.bytes);
+        const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
+        model = load_model(config, device, trained, config.data.max_seq_length);
+        group = make_self_communicator();
+        engine = std::make_unique<Engine>(config.optimizer, *model.transformer, *device.memory, *group, plan.policy);
+        fill_masters(model, engine->state());
+    }
+    void step(std::int64_t number, const RandomRows& rows) {
+        engine->start();
+        const std::int64_t micro_batches = config.training.global_batch_size / config.training.micro_batch_size;
+        for (std::int64_t m = 0; m < micro_batches; ++m) engine->accumulate(rows.view());
+        (void)engine->reduce();
+        require(engine->gradients_finite(), "bench: step {} has a gradient that is not finite", number);
+        engine->update(config.optimizer.learning_rate, config.training.global_batch_size * config.data.max_seq_length, number);
+    }
+
+    const RunConfig& config;
+    Device device;
+    LoadedModel model;
+    std::unique_ptr<Communicator> group;
+    std::unique_ptr<Engine> engine;
+};
+
+double matmul_flops(const OpCounts& ops) {
+    double flops = 0;
+    for (const auto& [call, record] : ops.calls()) {
+        if (call.op == "matmul") flops += static_cast<double>(call.flops * record.calls);
+    }
+    return flops;
+}
+
+}  // namespace
+
+double StepProfile::median_seconds() const {
+    std::vector<double> sorted = seconds;
+    std::sort(sorted.begin(), sorted.end());
+    return sorted.empty() ? 0 : sorted[sorted.size() / 2];
+}
+
+StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps) {
+    RunConfig config = given;
+    config.model.init = ModelInit::Random;
+    StepProfile profile;
+    const auto start = Clock::now();
+    const MemoryPlan plan =
+        plan_memory({config, {}, Purpose::Train, threads},
+                    config.training.recompute == Recompute::Full ? ActivationPolicy::Recompute : ActivationPolicy::Keep);
+    const std::int64_t vocabulary = load_model_config(config.model.path).vocabulary;
+    const RandomRows rows(config.training.micro_batch_size, config.data.max_seq_length, vocabulary);
+    {
+        Bench bench(config, threads, plan, nullptr);
+        bench.step(1, rows);
+        profile.start_seconds = seconds_since(start);
+        for (std::int64_t s = 2; s <= steps + 1; ++s) {
+            const auto one = Clock::now();
+            bench.step(s, rows);
+            profile.seconds.push_back(seconds_since(one));
+        }
+        profile.device = bench.device.backend->description();
+        profile.memory_peak_bytes = bench.device.memory->peak();
+    }
+    profile.rss_peak_bytes = peak_resident_memory();
+    auto timed = std::make_unique<TimedBackend>(make_device(config, threads).backend);
+    TimedBackend& counter = *timed;
+    Bench bench(config, threads, plan, std::move(timed));
+    bench.step(1, rows);
+    counter.counts().clear();
+    bench.step(2, rows);
+    profile.ops = counter.counts();
+    for (const auto& [call, record] : profile.ops.calls()) profile.op_seconds += record.seconds;
+    profile.tokens = config.training.global_batch_size * config.data.max_seq_length;
+    const int used = threads_of(config, threads);
+    profile.matmul_tflops = matmul_tflops(used, config.model.dtype == DType::F32 ? DType::F32 : DType::BF16);
+    profile.memory_gb_s = 2 * copy_bandwidth(used);
+    profile.matmul_bound_seconds = matmul_flops(profile.ops) / (profile.matmul_tflops * 1e12);
+    return profile;
+}
+
+}  // namespace tandem
