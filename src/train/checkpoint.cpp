@@ -84,7 +84,9 @@ std::vector<fs::path> CheckpointStore::files() const {
 }
 
 void CheckpointStore::save(Context& ctx, const TrainState& state, const CheckpointHeader& header) {
-    fs::create_directories(directory_);
+    std::error_code error;
+    fs::create_directories(directory_, error);
+    if (error) fail(Failure::Run, "{}: cannot create the directory: {}", directory_.string(), error.message());
     const fs::path target = directory_ / fmt::format("step-{}.h5", header.step);
     Hdf5File file = Hdf5File::create(target);
     file.set_attribute("", "format", std::string(kFormat));

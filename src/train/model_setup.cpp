@@ -38,7 +38,7 @@ std::optional<LoraConfig> resolve_lora(const RunConfig& config) {
         return lora;
     }
     if (config.method.type == Method::Full) return std::nullopt;
-    return LoraConfig{s.r, s.alpha, s.dropout, s.rslora, s.target_modules};
+    return LoraConfig{s.r, s.alpha, s.dropout, s.rslora, s.target_modules, {}};
 }
 
 LoadedModel load_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions) {

@@ -23,6 +23,9 @@ void prove_shared_directory(const std::string& directory, Communicator& world) {
                          std::error_code error;
                          std::filesystem::create_directories(directory, error);
                          if (error) fail(Failure::Configuration, "output.dir = {}: cannot be made: {}", directory, error.message());
+                         // A run that was killed could not clean up after itself.
+                         remove_leftovers(directory);
+                         remove_leftovers(std::filesystem::path(directory) / "checkpoints");
                          const auto path = std::filesystem::path(directory) / ".tandem";
                          write_file_atomically(path, "every rank of a run must see this file\n");
                          return path.string();
