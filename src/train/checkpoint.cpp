@@ -107,7 +107,9 @@ void CheckpointStore::save(Context& ctx, const TrainState& state, const Checkpoi
         }
     }
     file.commit();
-    const auto all = files();
+    auto all = files();
+    // Later steps are of a course that this run left: it began anew, or from an older checkpoint.
+    std::erase_if(all, [&](const fs::path& old) { return step_of(old) > header.step && fs::remove(old); });
     for (std::size_t i = static_cast<std::size_t>(keep_); i < all.size(); ++i) fs::remove(all[i]);
 }
 

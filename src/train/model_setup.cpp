@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "src/model/parameters.h"
+
 namespace tandem {
 namespace {
 
@@ -51,31 +53,33 @@ LoadedModel load_model(const RunConfig& config, Device& device, Trained trained,
     // Evaluation of a bare base has no use for fresh factors, whose product is zero.
     if (trained != Trained::Nothing || config.lora.adapter) loaded.lora = resolve_lora(config);
     const LoraConfig* lora = loaded.lora ? &*loaded.lora : nullptr;
-    loaded.transformer = std::make_unique<Transformer>(std::move(model), config.model.dtype, trained, lora, positions, config.training.seed,
-                                                       *device.backend, *device.stream, *device.memory);
-    Transformer& t = *loaded.transformer;
+    // Before anything is allocated: where the files and the configuration disagree, a lack of memory is not what is wrong.
+    const ParamTable listed = list_parameters(model, trained, lora);
     const auto from_files = [&](const std::string& directory, bool adapter) {
         auto source = std::make_unique<FileSource>(directory);
-        source->check(t.parameters(), adapter);
+        source->check(listed, adapter);
         return source;
     };
     if (config.model.init == ModelInit::Random) {
-        loaded.base = std::make_unique<RandomSource>(t.config(), config.training.seed);
+        loaded.base = std::make_unique<RandomSource>(model, config.training.seed);
     } else {
         auto source = from_files(config.model.path, false);
-        loaded.unused_tensors = source->unused(t.parameters());
+        loaded.unused_tensors = source->unused(listed);
         loaded.base = std::move(source);
     }
     if (config.lora.adapter) {
         auto source = from_files(*config.lora.adapter, true);
-        if (const auto unused = source->unused(t.parameters()); !unused.empty()) {
+        if (const auto unused = source->unused(listed); !unused.empty()) {
             fail(Failure::Input, "{}: tensor '{}' adapts nothing in the model of {}", *config.lora.adapter, unused.front(),
                  config.model.path);
         }
         loaded.adapter = std::move(source);
     } else {
-        loaded.adapter = std::make_unique<RandomSource>(t.config(), config.training.seed);
+        loaded.adapter = std::make_unique<RandomSource>(model, config.training.seed);
     }
+    loaded.transformer = std::make_unique<Transformer>(std::move(model), config.model.dtype, trained, lora, positions, config.training.seed,
+                                                       *device.backend, *device.stream, *device.memory);
+    Transformer& t = *loaded.transformer;
     Context ctx = t.context();
     fill_weights(ctx, t.parameters(), *loaded.base, *loaded.adapter);
     return loaded;

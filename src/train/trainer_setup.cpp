@@ -16,13 +16,23 @@ MeshIndex mesh_of(const RunConfig& config, const Communicator& world) {
     return {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)};
 }
 
+/// Found before the first step rather than after the last one.
+void refuse_file_in_the_way(const std::filesystem::path& directory) {
+    std::error_code ignored;
+    if (std::filesystem::exists(directory, ignored) && !std::filesystem::is_directory(directory, ignored))
+        fail(Failure::Configuration, "{}: exists and is not a directory; a run writes one of that name", directory.string());
+}
+
 /// Rank 0 makes output.dir; every rank must see the file that it leaves there, or checkpoints and caches would be torn apart.
-void prove_shared_directory(const std::string& directory, Communicator& world) {
+/// `result` is the directory in it that the run will write at its end.
+void prove_shared_directory(const std::string& directory, const char* result, Communicator& world) {
     const std::string witness =
         on_rank_zero(world, std::function<std::string()>([&] {
                          std::error_code error;
                          std::filesystem::create_directories(directory, error);
                          if (error) fail(Failure::Configuration, "output.dir = {}: cannot be made: {}", directory, error.message());
+                         refuse_file_in_the_way(std::filesystem::path(directory) / "checkpoints");
+                         refuse_file_in_the_way(std::filesystem::path(directory) / result);
                          // A run that was killed could not clean up after itself.
                          remove_leftovers(directory);
                          remove_leftovers(std::filesystem::path(directory) / "checkpoints");
@@ -59,7 +69,7 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
       policy_(policy_of(config.training.recompute)) {
     const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
     model_ = load_model(config, device_, trained, config.data.max_seq_length);
-    prove_shared_directory(config.output.dir, environment.world);
+    prove_shared_directory(config.output.dir, config.method.type == Method::Full ? "model" : "adapter", environment.world);
     Transformer& model = *model_.transformer;
     Context ctx = model.context();
     const std::int64_t vocabulary = model.config().vocabulary;

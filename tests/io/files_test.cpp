@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 
+#include "src/io/os_error.h"
 #include "tests/io/temp_dir.h"
 
 namespace tandem {

@@ -50,8 +50,8 @@ public:
     std::vector<std::pair<std::size_t, std::size_t>> generated;  ///< bytes of `out` inside {% generation %}
 
 private:
-    /// A long conversation takes some thousands of steps; this many take some seconds.
-    static constexpr std::int64_t kMostSteps = 10'000'000;
+    /// A long conversation takes some hundred thousand steps; this many take seconds.
+    static constexpr std::int64_t kMostSteps = 4'000'000;
     std::int64_t steps_ = 0;
     const std::string& origin_;
     std::unordered_map<std::string, Value> globals_;

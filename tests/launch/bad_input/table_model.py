@@ -26,7 +26,7 @@ def adapter_config(name, *parts, **changes):
 
 
 def factors(name, action, *parts, command=ADAPTED):
-    return (f"adapter: {name}", all_of(NOTHING_TYPED, action), command, 3, ["adapter/adapter_", *parts])
+    return (f"adapter: {name}", all_of(NOTHING_TYPED, action), command, 3, ["adapter", *parts])
 
 
 def indexed(text):

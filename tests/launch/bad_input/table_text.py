@@ -47,7 +47,8 @@ CASES = [
     tokenizer("tokenize", truncate(TOKENIZER, 0.5), "not valid JSON", command="tokenize --model model"),
     tokenizer("generate", truncate(TOKENIZER, 0.5), "not valid JSON", command="generate --model model --prompt x"),
     tokenizer("eval", truncate(TOKENIZER, 0.5), "not valid JSON", command="eval run.ini"),
-    ("tokenizer: more tokens than the model", edit(TOKENIZER, lambda c: c.replace(b'"added_tokens": [', b'"added_tokens": [{"id": 257, "content": "question", "special": true},')), TRAIN, 3,
+    ("tokenizer: more tokens than the model", keys(TOKENIZER, added_tokens=[{"id": 256 + i, "content": text, "special": True}
+                                                                            for i, text in enumerate(["<|endoftext|>", "question"])]), TRAIN, 3,
      ["data.jsonl:1", "257", "0 to 256"]),
     ("tokenizer: none for text", remove(TOKENIZER), TRAIN, 3, ["data.jsonl:1", "tokenizer.json"]),
     ("tokenizer_config.json: not JSON", truncate(TOKENIZER_CONFIG, 0.5), TRAIN, 3, [TOKENIZER_CONFIG, "not valid JSON"]),
