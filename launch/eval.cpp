@@ -29,11 +29,12 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     Mesh mesh(runtime.world(), {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)});
 
     const int threads = runtime.threads_per_rank();
+    OpenedModel opened = open_model(config, Trained::Nothing);
     const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size()));
     Device device = make_device(config, threads);
     reserve(device, plan.bytes);
     const TextTools tools = load_text_tools(config);
-    LoadedModel model = load_model(config, device, Trained::Nothing, config.data.max_seq_length);
+    LoadedModel model = load_model(config, std::move(opened), device, config.data.max_seq_length);
     const auto data = open_validation_data(config, tools, model.transformer->config().vocabulary, runtime.threads_per_rank(),
                                            config.training.micro_batch_size * layout.data, runtime.world());
     if (!data) fail(Failure::Configuration, "data.validation is missing: there is nothing to evaluate");

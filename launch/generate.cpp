@@ -80,7 +80,7 @@ void run(Runtime& runtime, Request& request) {
     const std::int64_t length = static_cast<std::int64_t>(ids.size()) + request.max_new_tokens;
     Device device = make_device(request.config, runtime.threads_per_rank());
     reserve_up_to(device, machine_memory());
-    LoadedModel model = load_model(request.config, device, Trained::Nothing, length);
+    LoadedModel model = load_model(request.config, open_model(request.config, Trained::Nothing), device, length);
     request.settings.max_new_tokens = request.max_new_tokens;
     request.settings.stop = tokenizer.end_ids();
     TextStream stream(runtime, tokenizer);

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "src/model/parameters.h"
+
 namespace tandem {
 namespace {
 
@@ -38,55 +40,62 @@ std::optional<LoraConfig> resolve_lora(const RunConfig& config) {
         return lora;
     }
     if (config.method.type == Method::Full) return std::nullopt;
-    return LoraConfig{s.r, s.alpha, s.dropout, s.rslora, s.target_modules};
+    return LoraConfig{s.r, s.alpha, s.dropout, s.rslora, s.target_modules, {}};
 }
 
-LoadedModel build_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions) {
+ModelDescription describe_model(const RunConfig& config, Trained trained) {
     check_model_path(config.model.path);
     if (config.method.type == Method::Full && config.lora.adapter) {
         fail(Failure::Configuration, "method.type = full trains the base model and takes no lora.adapter; use method.type = lora");
     }
-    ModelConfig model = load_model_config(config.model.path);
-    LoadedModel loaded;
+    ModelDescription description{load_model_config(config.model.path), std::nullopt, trained};
     // Evaluation of a bare base has no use for fresh factors, whose product is zero.
-    if (trained != Trained::Nothing || config.lora.adapter) loaded.lora = resolve_lora(config);
-    const LoraConfig* lora = loaded.lora ? &*loaded.lora : nullptr;
-    loaded.transformer = std::make_unique<Transformer>(std::move(model), config.model.dtype, trained, lora, positions, config.training.seed,
-                                                       *device.backend, *device.stream, *device.memory);
-    return loaded;
+    if (trained != Trained::Nothing || config.lora.adapter) description.lora = resolve_lora(config);
+    return description;
 }
 
-void load_weights(const RunConfig& config, LoadedModel& loaded) {
-    Transformer& t = *loaded.transformer;
+std::unique_ptr<Transformer> make_transformer(const RunConfig& config, const ModelDescription& description, Device& device,
+                                              std::int64_t positions) {
+    const LoraConfig* lora = description.lora ? &*description.lora : nullptr;
+    return std::make_unique<Transformer>(description.model, config.model.dtype, description.trained, lora, positions, config.training.seed,
+                                         *device.backend, *device.stream, *device.memory);
+}
+
+OpenedModel open_model(const RunConfig& config, Trained trained) {
+    OpenedModel opened{describe_model(config, trained), nullptr, nullptr, {}};
+    const auto& [model, lora, what] = opened.description;
+    const ParamTable listed = list_parameters(model, trained, lora ? &*lora : nullptr);
     const auto from_files = [&](const std::string& directory, bool adapter) {
         auto source = std::make_unique<FileSource>(directory);
-        source->check(t.parameters(), adapter);
+        source->check(listed, adapter);
         return source;
     };
     if (config.model.init == ModelInit::Random) {
-        loaded.base = std::make_unique<RandomSource>(t.config(), config.training.seed);
+        opened.base = std::make_unique<RandomSource>(model, config.training.seed);
     } else {
         auto source = from_files(config.model.path, false);
-        loaded.unused_tensors = source->unused(t.parameters());
-        loaded.base = std::move(source);
+        opened.unused_tensors = source->unused(listed);
+        opened.base = std::move(source);
     }
     if (config.lora.adapter) {
         auto source = from_files(*config.lora.adapter, true);
-        if (const auto unused = source->unused(t.parameters()); !unused.empty()) {
+        if (const auto unused = source->unused(listed); !unused.empty()) {
             fail(Failure::Input, "{}: tensor '{}' adapts nothing in the model of {}", *config.lora.adapter, unused.front(),
                  config.model.path);
         }
-        loaded.adapter = std::move(source);
+        opened.adapter = std::move(source);
     } else {
-        loaded.adapter = std::make_unique<RandomSource>(t.config(), config.training.seed);
+        opened.adapter = std::make_unique<RandomSource>(model, config.training.seed);
     }
-    Context ctx = t.context();
-    fill_weights(ctx, t.parameters(), *loaded.base, *loaded.adapter);
+    return opened;
 }
 
-LoadedModel load_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions) {
-    LoadedModel loaded = build_model(config, device, trained, positions);
-    load_weights(config, loaded);
+LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, std::int64_t positions) {
+    LoadedModel loaded;
+    loaded.transformer = make_transformer(config, opened.description, device, positions);
+    loaded.opened = std::move(opened);
+    Context ctx = loaded.transformer->context();
+    fill_weights(ctx, loaded.transformer->parameters(), *loaded.opened.base, *loaded.opened.adapter);
     return loaded;
 }
 
@@ -95,7 +104,7 @@ void fill_masters(LoadedModel& model, TrainState& state) {
     for (const std::size_t i : state.trained()) {
         const Parameter& p = state.parameter(i);
         std::vector<std::byte> values(static_cast<std::size_t>(p.global.elements()) * size_of(state.dtype()));
-        const WeightSource& source = is_adapter_tensor(p.name) ? *model.adapter : *model.base;
+        const WeightSource& source = is_adapter_tensor(p.name) ? *model.opened.adapter : *model.opened.base;
         source.read(p, 0, p.global[0], state.dtype(), values.data());
         state.write(ctx, i, StatePart::Master, values);
     }

@@ -15,24 +15,40 @@
 
 namespace tandem {
 
-struct LoadedModel {
+/// What the configuration says of a model, without its weights.
+struct ModelDescription {
+    ModelConfig model;
     std::optional<LoraConfig> lora;
+    Trained trained;
+};
+
+/// With where its values come from.
+struct OpenedModel {
+    ModelDescription description;
+    std::unique_ptr<WeightSource> base, adapter;
+    std::vector<std::string> unused_tensors;  ///< in the files, without a place in the model
+};
+
+struct LoadedModel {
+    OpenedModel opened;
     std::unique_ptr<Transformer> transformer;
-    std::unique_ptr<WeightSource> base, adapter;  ///< where its values come from
-    std::vector<std::string> unused_tensors;      ///< in the files, without a place in the model
 };
 
 /// What the run trains: from lora.adapter where it is given (contradicting keys are Configuration errors), else from the keys.
 std::optional<LoraConfig> resolve_lora(const RunConfig& config);
 
-/// The transformer that model.path describes, allocated but not filled: reads config.json (and the adapter's) alone.
-/// `positions` is the longest sample. For evaluation give Trained::Nothing.
-LoadedModel build_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions);
-/// Fills it: pretrained or random weights, adapter or fresh factors. Compute copies are filled; masters are TrainState's (see
-/// fill_masters).
-void load_weights(const RunConfig& config, LoadedModel& model);
-/// Both.
-LoadedModel load_model(const RunConfig& config, Device& device, Trained trained, std::int64_t positions);
+/// Reads config.json (and the adapter's) alone. For evaluation give Trained::Nothing.
+ModelDescription describe_model(const RunConfig& config, Trained trained);
+/// Allocated, not filled. `positions` is the longest sample.
+std::unique_ptr<Transformer> make_transformer(const RunConfig& config, const ModelDescription& description, Device& device,
+                                              std::int64_t positions);
+
+/// Opens the files and compares them with the description. Nothing is allocated yet: where files and configuration disagree, a
+/// lack of memory is not what is wrong.
+OpenedModel open_model(const RunConfig& config, Trained trained);
+/// The transformer with its compute copies filled: pretrained or random weights, adapter or fresh factors. Masters are TrainState's
+/// (see fill_masters).
+LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, std::int64_t positions);
 
 /// Masters of what is trained, in their full precision, and the compute copies from them.
 void fill_masters(LoadedModel& model, TrainState& state);

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <random>
+#include <regex>
 #include <thread>
+#include <vector>
 
 #include "src/io/os_error.h"
 
@@ -39,6 +41,16 @@ std::filesystem::path io_detail::temporary_beside(const std::filesystem::path& t
     std::random_device random;  // ranks on different hosts of a shared file system may have the same process id
     const auto name = fmt::format(".{}.tmp-{}-{:08x}", target.filename().string(), ::getpid(), random());
     return target.parent_path() / name;
+}
+
+void remove_leftovers(const std::filesystem::path& directory) {
+    static const std::regex temporary(R"(\..+\.tmp-[0-9]+-[0-9a-f]{8})");  // of temporary_beside
+    std::error_code ignored;
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+        if (std::regex_match(entry.path().filename().string(), temporary)) found.push_back(entry.path());
+    }
+    for (const auto& path : found) std::filesystem::remove_all(path, ignored);
 }
 
 FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {

@@ -21,6 +21,10 @@ namespace tandem {
 
 void write_file_atomically(const std::filesystem::path& file, std::string_view contents);
 
+/// Removes what processes that were killed left under temporary names in `directory` (not in directories below it). Nobody else may be
+/// writing there. A directory that is not there is no error, nor is a name that cannot be removed.
+void remove_leftovers(const std::filesystem::path& directory);
+
 /// fsync of a directory: makes the names in it durable.
 void sync_directory(const std::filesystem::path& directory);
 

@@ -143,11 +143,12 @@ Hdf5Dataset Hdf5File::dataset(std::string_view name) const {
 void Hdf5File::write(std::string_view name, DType dtype, const Shape& start, const Shape& extent, const void* data) {
     const auto& s = *state_;
     const auto info = dataset(name);
-    const auto handle = s.open_dataset(name);
+    auto handle = s.open_dataset(name);
     const auto target = select_box(s, info, handle, name, dtype, start, extent);
     if (extent.elements() == 0) return;
     const auto memory = simple_space(s, extent, name);
     s.check(H5Dwrite(handle.get(), file_type(dtype), memory.get(), target.get(), H5P_DEFAULT, data), "write dataset", name);
+    s.check(handle.reset(), "write dataset", name);  // small pieces are buffered until then
 }
 
 void Hdf5File::read(std::string_view name, DType dtype, const Shape& start, const Shape& extent, void* data) const {

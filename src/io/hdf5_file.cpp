@@ -15,10 +15,13 @@ using io_detail::Hdf5Handle;
 
 namespace {
 
-/// HDF5 prints every error to stderr until told otherwise.
-void silence_hdf5() {
-    static const herr_t done = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-    require(done >= 0, "H5Eset_auto2 failed");
+/// HDF5 prints every error to stderr until told otherwise, and closes what is open when the program exits: after a failed write (a
+/// full disk) it crashes there, so it may not. Every file is closed by its own handle.
+void set_up_hdf5() {
+    static const herr_t left_alone_at_exit = H5dont_atexit();  // counts only before anything else
+    static const herr_t silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    require(left_alone_at_exit >= 0, "H5dont_atexit failed");
+    require(silent >= 0, "H5Eset_auto2 failed");
 }
 
 herr_t collect(unsigned, const H5E_error2_t* error, void* lines) {
@@ -33,10 +36,13 @@ std::string io_detail::hdf5_error_text() {
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, collect, &lines);
     H5Eclear2(H5E_DEFAULT);
     if (lines.empty()) return "HDF5 gives no cause";
-    return lines.size() == 1 ? lines.front() : lines.back() + " (" + lines.front() + ")";
+    auto text = lines.size() == 1 ? lines.front() : lines.back() + " (" + lines.front() + ")";
+    std::erase(text, '\n');  // a message is one line; ctime ends the time of an input or output error with one
+    return text;
 }
 
 std::string hdf5_version() {
+    set_up_hdf5();
     unsigned major = 0, minor = 0, release = 0;
     require(H5get_libversion(&major, &minor, &release) >= 0, "H5get_libversion failed");
     return fmt::format("{}.{}.{}", major, minor, release);
@@ -73,7 +79,7 @@ namespace {
 /// The serial driver without HDF5's file locks: a file is written under a name of its own, and on some network file systems
 /// locking fails.
 Hdf5Handle file_access() {
-    silence_hdf5();
+    set_up_hdf5();
     Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
     require(access.valid(), "H5Pcreate failed: {}", io_detail::hdf5_error_text());
     require(H5Pset_fapl_sec2(access.get()) >= 0, "H5Pset_fapl_sec2 failed: {}", io_detail::hdf5_error_text());

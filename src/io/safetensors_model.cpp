@@ -104,7 +104,7 @@ void SafetensorsModel::read_rows(std::string_view name, std::int64_t first, std:
         return;
     }
     if (!is_float(dtype) || !is_float(entry.dtype)) {
-        fail(Failure::Input, "{}: tensor '{}' holds {}, but {} is needed", path_.string(), name, tandem::name(entry.dtype),
+        fail(Failure::Input, "{}: tensor '{}' holds {}, but {} is needed", file_of(name).string(), name, tandem::name(entry.dtype),
              tandem::name(dtype));
     }
     std::vector<std::byte> staging(std::min(kStagingBytes, remaining * element));

@@ -12,6 +12,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::int64_t kLargestRank = 65536;  ///< as for lora.r
+
 /// What adapter_config.json may ask for beyond plain LoRA, with the values that ask for nothing.
 bool asks_for_nothing(const json& value) {
     return value.is_null() || value == false || value == 0 || (value.is_structured() && value.empty());
@@ -75,8 +77,10 @@ LoraConfig load_adapter_config(const std::filesystem::path& directory) {
     }
     if (j.contains("bias") && j.at("bias") != "none") wrong(file, "bias", j.at("bias"), "\"none\"");
     LoraConfig lora;
+    lora.file = file;
     const json r = j.value("r", json());
-    if (!r.is_number_integer() || r.get<std::int64_t>() < 1) wrong(file, "r", r, "a positive whole number");
+    if (!r.is_number_integer() || r.get<std::int64_t>() < 1 || r.get<std::int64_t>() > kLargestRank)
+        wrong(file, "r", r, "a whole number from 1 to 65536");
     lora.r = r.get<std::int64_t>();
     const json alpha = j.value("lora_alpha", json());
     if (!alpha.is_number()) wrong(file, "lora_alpha", alpha, "a number");
@@ -86,6 +90,7 @@ LoraConfig load_adapter_config(const std::filesystem::path& directory) {
         wrong(file, "lora_dropout", dropout, "a number in [0, 1)");
     lora.dropout = dropout.get<double>();
     const json rslora = j.value("use_rslora", json(false));
+    if (!rslora.is_boolean() && !rslora.is_null()) wrong(file, "use_rslora", rslora, "true or false");
     lora.rslora = rslora.is_boolean() && rslora.get<bool>();
     lora.target_modules = parse_targets(j.value("target_modules", json()), file);
     return lora;

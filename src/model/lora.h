@@ -16,6 +16,8 @@ struct LoraConfig {
     bool rslora = false;
     /// Module names as PEFT matches them (a module's own name, or the end of its path), or {"all-linear"}.
     std::vector<std::string> target_modules = {"all-linear"};
+    /// Where this was read, empty if it was typed: what is wrong with it is named after that.
+    std::filesystem::path file = {};
 
     /// alpha / r, or alpha / sqrt(r) with rsLoRA (arXiv 2312.03732).
     [[nodiscard]] double scale() const;

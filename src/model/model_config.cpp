@@ -11,6 +11,9 @@ namespace {
 using nlohmann::json;
 using std::filesystem::path;
 
+/// Far above every published model: a damaged number must not keep the program busy listing layers.
+constexpr std::int64_t kMostLayers = 4096;
+
 [[noreturn]] void refuse(const path& file, std::string_view key, const std::string& found, std::string_view expected) {
     fail(Failure::Input, "{}: key '{}' is {}, which this version of tandem does not have; expected {}", file.string(), key, found,
          expected);
@@ -174,6 +177,7 @@ ModelConfig parse_model_config(const json& json, const path& file) {
     m.model_type = parse_family(config);
     m.hidden = config.count("hidden_size");
     m.layers = config.count("num_hidden_layers");
+    if (m.layers > kMostLayers) config.wrong("num_hidden_layers", fmt::format("at most {}", kMostLayers));
     m.heads = config.count("num_attention_heads");
     m.kv_heads = config.count("num_key_value_heads", m.model_type == "mistral" ? 8 : (m.model_type == "llama" ? m.heads : 32));
     m.head_dim = config.count("head_dim", m.model_type == "qwen3" ? 128 : m.hidden / m.heads);

@@ -48,8 +48,7 @@ private:
     void adapt(const LinearShape& shape) {
         modules_.insert(shape.path.substr(shape.path.rfind('.') + 1));
         if (!lora_ || !lora_->targets(shape.path)) return;
-        if (shape.path == "lm_head")
-            fail(Failure::Configuration, "lora.target_modules: an adapter of lm_head is not built in this version of tandem");
+        if (shape.path == "lm_head") refuse_target("an adapter of lm_head is not built in this version of tandem");
         const bool trains = trained_ == Trained::Adapter;
         add_entry(adapter_tensor_name(shape.path, 'A'), {lora_->r, shape.in}, trains);
         add_entry(adapter_tensor_name(shape.path, 'B'), {shape.out, lora_->r}, trains);
@@ -66,9 +65,14 @@ private:
                 return path.ends_with("." + target);
             });
             if (!known)
-                fail(Failure::Configuration, "lora.target_modules: '{}' matches no linear layer of this model; there are {}", target,
-                     fmt::join(modules_, ", "));
+                refuse_target(fmt::format("'{}' matches no linear layer of this model; there are {}", target, fmt::join(modules_, ", ")));
         }
+    }
+
+    /// What was typed is Configuration, what an adapter's file asks for is Input.
+    [[noreturn]] void refuse_target(const std::string& why) const {
+        if (lora_->file.empty()) fail(Failure::Configuration, "lora.target_modules: {}", why);
+        fail(Failure::Input, "{}: key 'target_modules': {}", lora_->file.string(), why);
     }
 
     void add(const std::string& name, const Shape& shape) { add_entry(name, shape, trained_ == Trained::Everything); }

@@ -61,19 +61,19 @@ MemoryPlan plan_memory(const PlanSubject& subject, ActivationPolicy policy) {
     const Trained trained = subject.purpose != Purpose::Train    ? Trained::Nothing
                             : config.method.type == Method::Full ? Trained::Everything
                                                                  : Trained::Adapter;
-    LoadedModel model = build_model(config, dry.device, trained, config.data.max_seq_length);
+    const auto model = make_transformer(config, describe_model(config, trained), dry.device, config.data.max_seq_length);
     MemoryPlan plan;
     plan.policy = policy;
-    for (const Parameter& p : model.transformer->parameters()) {
+    for (const Parameter& p : model->parameters()) {
         plan.parameters += p.global.elements();
         if (p.trainable) plan.trainable += p.global.elements();
     }
     {
-        EvaluationPass pass(*model.transformer);
+        EvaluationPass pass(*model);
         pass.start();
         for (std::int64_t tokens = largest_micro_batch(config); tokens > 0; tokens /= 2) pass.add(FullBatch(config, tokens).view);
     }
-    if (subject.purpose == Purpose::Train) plan_step(subject, dry.device, *dry.backend, *model.transformer, plan);
+    if (subject.purpose == Purpose::Train) plan_step(subject, dry.device, *dry.backend, *model, plan);
     plan.bytes = dry.device.memory->peaks();
     plan.largest = static_cast<MemoryKind>(std::max_element(plan.bytes.begin(), plan.bytes.end()) - plan.bytes.begin());
     return plan;

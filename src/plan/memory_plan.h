@@ -34,7 +34,7 @@ struct MemoryPlan {
 /// Tokens of the largest legal micro-batch: training.micro_batch_size rows of data.max_seq_length.
 [[nodiscard]] std::int64_t largest_micro_batch(const RunConfig& config);
 
-/// All data-parallel ranks are alike: the plan of any of them. Every position counts as trained. Throws as build_model() does.
+/// All data-parallel ranks are alike: the plan of any of them. Every position counts as trained. Throws as describe_model() does.
 [[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, ActivationPolicy policy);
 
 }  // namespace tandem

@@ -47,7 +47,7 @@ struct Bench {
         if (backend) device.backend = std::move(backend);
         reserve(device, plan.bytes);
         const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
-        model = load_model(config, device, trained, config.data.max_seq_length);
+        model = load_model(config, open_model(config, trained), device, config.data.max_seq_length);
         group = make_self_communicator();
         engine = std::make_unique<Engine>(config.optimizer, *model.transformer, *device.memory, *group, plan.policy);
         fill_masters(model, engine->state());

@@ -45,13 +45,14 @@ SpecialIds load_special_ids(const std::filesystem::path& model_directory,
     const auto generation_file = model_directory / "generation_config.json", config_file = model_directory / "config.json";
     const Json generation = read_if_there(generation_file), config = read_if_there(config_file);
     const auto role = [&](const std::string& name) -> std::optional<std::int32_t> {
+        // Both files are read even where the token's text decides: a wrong type in them is an error in any case.
+        const auto first = ids_in(generation, name + "_token_id", generation_file),
+                   second = ids_in(config, name + "_token_id", config_file);
         if (const auto text = special_token_text(model_directory, name + "_token")) {
             if (const auto id = id_of(*text)) return id;
         }
-        for (const auto& [owner, file] : {std::pair(&generation, &generation_file), std::pair(&config, &config_file)}) {
-            if (const auto ids = ids_in(*owner, name + "_token_id", *file); !ids.empty()) return ids.front();
-        }
-        return std::nullopt;
+        if (!first.empty()) return first.front();
+        return second.empty() ? std::nullopt : std::optional(second.front());
     };
     SpecialIds out{role("bos"), role("eos"), role("pad"), {}};
     if (out.eos) out.ends.push_back(*out.eos);

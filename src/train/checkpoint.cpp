@@ -84,7 +84,9 @@ std::vector<fs::path> CheckpointStore::files() const {
 }
 
 void CheckpointStore::save(Context& ctx, const TrainState& state, const CheckpointHeader& header) {
-    fs::create_directories(directory_);
+    std::error_code error;
+    fs::create_directories(directory_, error);
+    if (error) fail(Failure::Run, "{}: cannot create the directory: {}", directory_.string(), error.message());
     const fs::path target = directory_ / fmt::format("step-{}.h5", header.step);
     Hdf5File file = Hdf5File::create(target);
     file.set_attribute("", "format", std::string(kFormat));
@@ -105,7 +107,9 @@ void CheckpointStore::save(Context& ctx, const TrainState& state, const Checkpoi
         }
     }
     file.commit();
-    const auto all = files();
+    auto all = files();
+    // Later steps are of a course that this run left: it began anew, or from an older checkpoint.
+    std::erase_if(all, [&](const fs::path& old) { return step_of(old) > header.step && fs::remove(old); });
     for (std::size_t i = static_cast<std::size_t>(keep_); i < all.size(); ++i) fs::remove(all[i]);
 }
 

@@ -32,7 +32,7 @@ public:
     /// `directory`: output.dir/checkpoints, made by the first save.
     CheckpointStore(std::filesystem::path directory, std::int64_t keep);
 
-    /// Writes step-N.h5 and deletes all but the newest `keep` files.
+    /// Writes step-N.h5, then deletes the files of later steps, which an earlier run left, and all but the newest `keep`.
     void save(Context&, const TrainState& state, const CheckpointHeader& header);
 
     /// The newest file that is whole, its checksums verified. Damaged newer ones are described in `notes`. If there are files and all are

@@ -102,14 +102,15 @@ void Trainer::report_memory() const {
 void Trainer::write_result() {
     Context ctx = model_.transformer->context();
     const std::filesystem::path out = config_.output.dir;
-    on_rank_zero(
-        environment_.world, std::function<void()>([&] {
-            if (config_.method.type == Method::Full) {
-                write_model(ctx, engine_->state(), config_.model.path, config_.output.dtype.value_or(config_.model.dtype), out / "model");
-            } else {
-                write_adapter(ctx, engine_->state(), model_.transformer->parameters(), *model_.lora, config_.model.path, out / "adapter");
-            }
-        }));
+    on_rank_zero(environment_.world, std::function<void()>([&] {
+                     if (config_.method.type == Method::Full) {
+                         write_model(ctx, engine_->state(), config_.model.path, config_.output.dtype.value_or(config_.model.dtype),
+                                     out / "model");
+                     } else {
+                         write_adapter(ctx, engine_->state(), model_.transformer->parameters(), *model_.opened.description.lora,
+                                       config_.model.path, out / "adapter");
+                     }
+                 }));
     say(fmt::format("wrote {}", (out / (config_.method.type == Method::Full ? "model" : "adapter")).string()));
 }
 

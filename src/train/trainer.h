@@ -64,6 +64,7 @@ private:
     RunEnvironment environment_;
     StopRequest stop_request_;
     RankLayout layout_;
+    OpenedModel opened_;  ///< until it is loaded
     MemoryPlan plan_;
     Device device_;
     TextTools tools_;

@@ -16,13 +16,26 @@ MeshIndex mesh_of(const RankLayout& layout) {
     return {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)};
 }
 
+/// Found before the first step rather than after the last one.
+void refuse_file_in_the_way(const std::filesystem::path& directory) {
+    std::error_code ignored;
+    if (std::filesystem::exists(directory, ignored) && !std::filesystem::is_directory(directory, ignored))
+        fail(Failure::Configuration, "{}: exists and is not a directory; a run writes one of that name", directory.string());
+}
+
 /// Rank 0 makes output.dir; every rank must see the file that it leaves there, or checkpoints and caches would be torn apart.
-void prove_shared_directory(const std::string& directory, Communicator& world) {
+/// `result` is the directory in it that the run will write at its end.
+void prove_shared_directory(const std::string& directory, const char* result, Communicator& world) {
     const std::string witness =
         on_rank_zero(world, std::function<std::string()>([&] {
                          std::error_code error;
                          std::filesystem::create_directories(directory, error);
                          if (error) fail(Failure::Configuration, "output.dir = {}: cannot be made: {}", directory, error.message());
+                         refuse_file_in_the_way(std::filesystem::path(directory) / "checkpoints");
+                         refuse_file_in_the_way(std::filesystem::path(directory) / result);
+                         // A run that was killed could not clean up after itself.
+                         remove_leftovers(directory);
+                         remove_leftovers(std::filesystem::path(directory) / "checkpoints");
                          const auto path = std::filesystem::path(directory) / ".tandem";
                          write_file_atomically(path, "every rank of a run must see this file\n");
                          return path.string();
@@ -40,15 +53,15 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     : config_(config),
       environment_(environment),
       layout_(resolve_layout(config, environment.world.size(), Purpose::Train)),
+      opened_(open_model(config, config.method.type == Method::Full ? Trained::Everything : Trained::Adapter)),
       plan_(plan_that_fits({config, layout_, Purpose::Train, environment.threads}, capacity_here(config, environment.local_ranks))),
       device_(make_device(config, environment.threads)),
       tools_(load_text_tools(config)),
       mesh_(environment.world, mesh_of(layout_)),
       checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
     reserve(device_, plan_.bytes);
-    const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
-    model_ = load_model(config, device_, trained, config.data.max_seq_length);
-    prove_shared_directory(config.output.dir, environment.world);
+    model_ = load_model(config, std::move(opened_), device_, config.data.max_seq_length);
+    prove_shared_directory(config.output.dir, config.method.type == Method::Full ? "model" : "adapter", environment.world);
     Transformer& model = *model_.transformer;
     const std::int64_t vocabulary = model.config().vocabulary;
     data_.emplace(open_training_data(config, tools_, vocabulary, environment.threads, environment.world));
@@ -129,7 +142,8 @@ void Trainer::describe_run() const {
                     model_.transformer->config().layers, static_cast<double>(all) / 1e6, static_cast<double>(trained) / 1e6,
                     100.0 * static_cast<double>(trained) / static_cast<double>(all)));
     say(fmt::format("{} rank(s), {}", environment_.world.size(), device_.backend->description()));
-    for (const auto& name : model_.unused_tensors) say("warning: tensor '" + name + "' in the model files has no place in this model");
+    for (const auto& name : model_.opened.unused_tensors)
+        say("warning: tensor '" + name + "' in the model files has no place in this model");
     if (done_ == 0 && environment_.out) {
         say(describe(data_->prepared.report, "training data"));
         if (validation_) say(describe(validation_->prepared.report, "validation data"));

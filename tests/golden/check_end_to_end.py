@@ -10,6 +10,9 @@
 
     python check_end_to_end.py generate MODEL [--adapter ADAPTER] --prompt TEXT --tandem build/tandem
         greedy continuations, token by token
+
+    python check_end_to_end.py logits MODEL [--adapter ADAPTER] DATA.jsonl --print-logits build/tests/golden/print_logits
+        every logit of every position, fp32 on both sides
 """
 
 import argparse
@@ -18,6 +21,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import numpy
 import torch
 import transformers
 from peft import PeftModel
@@ -53,8 +57,7 @@ def check_adapter(arguments) -> None:
     samples = [json.loads(line) for line in Path(arguments.data).read_text().splitlines()]
     model = PeftModel.from_pretrained(load(arguments), arguments.adapter)
     factors = [name for name, _ in model.named_parameters() if "lora_" in name]
-    stored = len(load_file(
-        Path(arguments.adapter) / "adapter_model.safetensors"))
+    stored = len(load_file(Path(arguments.adapter) / "adapter_model.safetensors"))
     assert len(factors) == stored, (len(factors), stored)
     ours = tandem_loss(arguments, "--lora.adapter", arguments.adapter)
     report(f"{stored} factors, adapted model", ours, training.mean_loss(model, samples))
@@ -80,19 +83,39 @@ def check_generate(arguments) -> None:
     print(f"tandem:       {ours.strip()!r}\ntransformers: {theirs.strip()!r}\nequal: {ours.strip() == theirs.strip()}")
 
 
+def check_logits(arguments) -> None:
+    samples = [json.loads(line) for line in Path(arguments.data).read_text().splitlines()]
+    model = load(arguments)
+    if arguments.adapter:
+        model = PeftModel.from_pretrained(model, arguments.adapter)
+    with torch.no_grad():
+        theirs = torch.cat([training.logits_of(model, sample) for sample in samples]).double()
+    with tempfile.NamedTemporaryFile() as file:
+        words = [arguments.print_logits, arguments.model, arguments.data, file.name] + ([arguments.adapter] if arguments.adapter else [])
+        subprocess.run(words, check=True)
+        ours = torch.from_numpy(numpy.fromfile(file.name)).view(theirs.shape)
+    difference = (ours - theirs).abs()
+    print(f"{theirs.shape[0]} positions x {theirs.shape[1]} logits up to {theirs.abs().max():.2f}: largest absolute difference "
+          f"{difference.max():.1e}, relative in Frobenius norm {((ours - theirs).norm() / theirs.norm()):.1e}, "
+          f"the same token is the likeliest at {(ours.argmax(-1) == theirs.argmax(-1)).sum()} of {theirs.shape[0]} positions")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, check, words in (("adapter", check_adapter, ("model", "adapter", "data")), ("model", check_model, ("model", "data")),
-                               ("generate", check_generate, ("model",))):
+                               ("generate", check_generate, ("model",)), ("logits", check_logits, ("model", "data"))):
         command = commands.add_parser(name)
         for word in words:
             command.add_argument(word)
         command.add_argument("--tandem", default="build/tandem")
         command.set_defaults(check=check)
-        if name == "generate":
+        if name in ("generate", "logits"):
             command.add_argument("--adapter")
+        if name == "generate":
             command.add_argument("--prompt", required=True)
+        if name == "logits":
+            command.add_argument("--print-logits", default="build/tests/golden/print_logits")
     arguments = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
     arguments.check(arguments)

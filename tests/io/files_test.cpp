@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 
+#include "src/io/os_error.h"
 #include "tests/io/temp_dir.h"
 
 namespace tandem {
@@ -67,6 +68,20 @@ TEST(AtomicFile, AppearsOnlyAtCommit) {
     file.commit();
     EXPECT_EQ(slurp(dir / "x"), "headbodytail");
     EXPECT_EQ(dir.entries(), 1U);
+}
+
+TEST(Files, LeftoversAreTemporaryNamesAndNothingElse) {
+    const TempDir dir;
+    const auto file = io_detail::temporary_beside(dir / "step-3.h5"), directory = io_detail::temporary_beside(dir / "adapter");
+    put(file, "torn");
+    fs::create_directories(directory / "inside");
+    for (const auto* name : {".tandem", "step-3.h5", ".x.tmp-", "x.tmp-12-0123abcd", ".x.tmp-12-0123abcde"}) put(dir / name, "mine");
+    EXPECT_EQ(dir.entries(), 7U);
+    remove_leftovers(dir.path());
+    EXPECT_EQ(dir.entries(), 5U);
+    EXPECT_FALSE(fs::exists(file));
+    EXPECT_FALSE(fs::exists(directory));
+    remove_leftovers(dir / "nowhere");
 }
 
 /// A file-size limit stands in for a full disk; in a child, so that the limit and the ignored signal stay there.

@@ -63,6 +63,10 @@ TEST(Jinja, NothingIsChangedInPlace) {
 TEST(Jinja, LimitsHold) {
     expect_refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", {"too deeply"});
     expect_refused("{{ range(1000000) }}", {"range"});
+    expect_refused("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", {"t.jinja:1", "without end"});
+    expect_refused("{% set n = namespace(x='x') %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}", {"too long"});
+    expect_refused("{% set n = namespace(x='x') %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}", {"too long"});
+    EXPECT_EQ(render("{{ (-1) ** 999999999999999999 }}"), "-1");
     expect_refused("{{ 'x' * 100000000000 }}", {"too long"});
     expect_refused("{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}", {"levels deep"});
     std::string ifs;

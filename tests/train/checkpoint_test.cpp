@@ -70,6 +70,17 @@ TEST(Checkpoint, KeepsTheNewest) {
     EXPECT_TRUE(notes.empty());
 }
 
+/// A run that begins anew in the directory of a longer one: what it saves is the newest, however small its steps.
+TEST(Checkpoint, LaterStepsOfAnEarlierRunGoWithTheFirstSave) {
+    const TemporaryDirectory dir;
+    TinyState t;
+    save_steps(dir.path(), t, {8, 9, 10}, 2);
+    save_steps(dir.path(), t, {1}, 2);
+    std::vector<std::string> notes;
+    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(notes)->filename(), "step-1.h5");
+    EXPECT_FALSE(std::filesystem::exists(dir.path() / "step-10.h5"));
+}
+
 TEST(Checkpoint, NoneIsNoError) {
     const TemporaryDirectory dir;
     std::vector<std::string> notes;

@@ -49,5 +49,8 @@ private:
 /// Python's % on strings.
 [[nodiscard]] std::string format_percent(Runtime& runtime, const std::string& format, const Value& values);
 [[nodiscard]] Value add(Runtime& runtime, const Value& a, const Value& b);
+/// Two texts as one; refuses more than kLongestText bytes, for texts that double in a loop would fill the memory.
+[[nodiscard]] std::string joined(Runtime& runtime, const std::string& a, const std::string& b);
+constexpr std::size_t kLongestText = std::size_t{1} << 28U;
 
 }  // namespace tandem::jinja

@@ -138,12 +138,12 @@ Value Unary::evaluate(Runtime& runtime) const {
 
 namespace {
 
-constexpr std::int64_t kLongestText = 1 << 28;
+constexpr auto kLongest = static_cast<std::int64_t>(kLongestText);
 
 Value repeated(Runtime& runtime, const Value& value, std::int64_t times) {
     const auto count = static_cast<std::int64_t>(value.is_string() ? value.string().size() : value.list().size());
     times = std::max<std::int64_t>(times, 0);
-    if (count > 0 && times > kLongestText / count) runtime.refuse("the result of * is too long");
+    if (count > 0 && times > kLongest / count) runtime.refuse("the result of * is too long");
     if (value.is_string()) {
         std::string out;
         for (std::int64_t i = 0; i < times; ++i) out += value.string();
@@ -156,6 +156,7 @@ Value repeated(Runtime& runtime, const Value& value, std::int64_t times) {
 
 Value power(const Value& a, const Value& b) {
     if (a.is_float() || b.is_float() || b.integer() < 0) return std::pow(a.number(), b.number());
+    if (a.integer() == -1) return b.integer() % 2 == 0 ? 1 : -1;
     std::int64_t result = 1;
     for (std::int64_t i = 0; i < b.integer(); ++i) {
         if (__builtin_mul_overflow(result, a.integer(), &result)) return std::pow(a.number(), b.number());
@@ -217,7 +218,7 @@ Value Binary::evaluate(Runtime& runtime) const {
     if (operation == "or") return a.truth() ? a : right->evaluate(runtime);
     const Value b = right->evaluate(runtime);
     runtime.line = line;
-    return operation == "~" ? Value(a.text() + b.text()) : arithmetic(runtime, operation, a, b);
+    return operation == "~" ? Value(joined(runtime, a.text(), b.text())) : arithmetic(runtime, operation, a, b);
 }
 
 Value Comparison::evaluate(Runtime& runtime) const {

@@ -88,8 +88,13 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
     return std::any_of(container.list().begin(), container.list().end(), [&](const Value& other) { return equal(item, other); });
 }
 
+std::string joined(Runtime& runtime, const std::string& a, const std::string& b) {
+    if (a.size() + b.size() > kLongestText) runtime.refuse("a text is too long");
+    return a + b;
+}
+
 Value add(Runtime& runtime, const Value& a, const Value& b) {
-    if (a.is_string() && b.is_string()) return a.string() + b.string();
+    if (a.is_string() && b.is_string()) return joined(runtime, a.string(), b.string());
     if ((a.is_list() && b.is_list()) || (a.is_tuple() && b.is_tuple())) {
         List out = a.list();
         out.insert(out.end(), b.list().begin(), b.list().end());

@@ -31,6 +31,11 @@ public:
     [[nodiscard]] Value lookup(const std::string& name) const;
     void set(const std::string& name, Value value) { scope->names[name] = std::move(value); }
 
+    /// Counts one statement or one turn of a loop; refuses a template that does not come to an end.
+    void count_step() {
+        if (++steps_ > kMostSteps) refuse("the template runs without end");
+    }
+
     /// Calls what `callee` is; refuses what cannot be called. `name` is for the message.
     Value call(const Value& callee, Arguments arguments, std::string_view name = "");
 
@@ -45,6 +50,9 @@ public:
     std::vector<std::pair<std::size_t, std::size_t>> generated;  ///< bytes of `out` inside {% generation %}
 
 private:
+    /// A long conversation takes some hundred thousand steps; this many take seconds.
+    static constexpr std::int64_t kMostSteps = 4'000'000;
+    std::int64_t steps_ = 0;
     const std::string& origin_;
     std::unordered_map<std::string, Value> globals_;
     std::vector<std::weak_ptr<Object>> owned_;

@@ -9,6 +9,7 @@ namespace tandem::jinja {
 Flow execute(const Block& block, Runtime& runtime) {
     for (const auto& statement : block) {
         runtime.line = statement->line;
+        runtime.count_step();
         if (const Flow flow = statement->execute(runtime); flow != Flow::Next) return flow;
     }
     return Flow::Next;
@@ -136,6 +137,7 @@ void For::run(Runtime& runtime, const Value& over, std::size_t level) const {
     }
     const auto loop = std::make_shared<Loop>(std::move(chosen), this, level);
     for (std::size_t i = 0; i < loop->items().size(); ++i) {
+        runtime.count_step();
         const ScopeGuard scope(runtime);
         loop->move_to(i);
         runtime.set("loop", Value(std::static_pointer_cast<Object>(loop)));

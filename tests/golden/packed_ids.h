@@ -1,0 +1,30 @@
+// Token sequences packed into one batch, for logits alone.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "src/model/transformer.h"
+
+namespace tandem::test {
+
+struct PackedIds {
+    std::vector<std::int32_t> ids, targets, positions, cu_seqlens = {0};
+    std::vector<std::int64_t> row_ids;
+    std::int64_t max_length = 0;
+
+    void append(const std::vector<std::int32_t>& sequence) {
+        for (std::size_t i = 0; i < sequence.size(); ++i) {
+            ids.push_back(sequence[i]);
+            targets.push_back(-100);
+            positions.push_back(static_cast<std::int32_t>(i));
+            row_ids.push_back(static_cast<std::int64_t>(row_ids.size()));
+        }
+        cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
+        max_length = std::max(max_length, static_cast<std::int64_t>(sequence.size()));
+    }
+    [[nodiscard]] HostBatch batch() const { return {ids, targets, positions, cu_seqlens, row_ids, max_length}; }
+};
+
+}  // namespace tandem::test
