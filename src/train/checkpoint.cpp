@@ -55,6 +55,25 @@ Hdf5File open_checkpoint(const fs::path& path) {
     return file;
 }
 
+DType type_called(const std::string& text, const fs::path& path) {
+    for (const DType type : {DType::F32, DType::BF16, DType::F16, DType::F64}) {
+        if (text == name(type)) return type;
+    }
+    fail(Failure::Input, "{}: attribute 'dtype' is '{}', expected fp32, bf16, fp16 or fp64", path.string(), text);
+}
+
+CheckpointHeader header_of(const Hdf5File& file) {
+    const auto text = [&](const char* attribute) {
+        return file.has_attribute("", attribute) ? file.string_attribute("", attribute) : std::string();
+    };
+    return {file.integer_attribute("", "step"),
+            static_cast<std::uint64_t>(file.integer_attribute("", "seed")),
+            file.integer_attribute("", "skipped"),
+            file.string_attribute("", "base"),
+            file.string_attribute("", "data"),
+            {text("model"), text("adapter_config"), type_called(file.string_attribute("", "dtype"), file.path())}};
+}
+
 void hash_samples(Hasher& hasher, const fs::path& path) {
     constexpr std::uint64_t kEvery = std::uint64_t{16} << 20, kSample = std::uint64_t{64} << 10;
     const RandomAccessFile file(path);
@@ -96,6 +115,9 @@ void CheckpointStore::save(Context& ctx, const TrainState& state, const Checkpoi
     file.set_attribute("", "skipped", header.skipped);
     file.set_attribute("", "base", header.base);
     file.set_attribute("", "data", header.data);
+    file.set_attribute("", "model", header.recipe.model);
+    if (header.recipe.is_adapter()) file.set_attribute("", "adapter_config", header.recipe.adapter_config);
+    file.set_attribute("", "dtype", std::string(name(header.recipe.dtype)));
     for (const std::size_t i : state.trained()) {
         const Parameter& p = state.parameter(i);
         for (const StatePart part : state.parts()) {
@@ -139,8 +161,7 @@ void verify_checkpoint(const fs::path& path) {
 
 CheckpointHeader load_checkpoint(Context& ctx, TrainState& state, const fs::path& path, const std::string& base) {
     const Hdf5File file = open_checkpoint(path);
-    CheckpointHeader header{file.integer_attribute("", "step"), static_cast<std::uint64_t>(file.integer_attribute("", "seed")),
-                            file.integer_attribute("", "skipped"), file.string_attribute("", "base"), file.string_attribute("", "data")};
+    CheckpointHeader header = header_of(file);
     if (header.base != base)
         fail(Failure::Input,
              "{}: belongs to another base model than the one of model.path; set checkpoint.resume = none or another output.dir",
@@ -166,6 +187,22 @@ CheckpointHeader load_checkpoint(Context& ctx, TrainState& state, const fs::path
     }
     state.publish(ctx);
     return header;
+}
+
+CheckpointHeader read_checkpoint_header(const fs::path& path) { return header_of(open_checkpoint(path)); }
+
+TrainedTensors trained_tensors(const fs::path& path) {
+    const Hdf5File file = open_checkpoint(path);
+    TrainedTensors trained{{}, DType::F32, nullptr};
+    for (const auto& parameter : file.children(name(StatePart::Master))) {
+        const Hdf5Dataset info = file.dataset(path_of(StatePart::Master, parameter));
+        trained.tensors.emplace_back(parameter, info.shape);
+        trained.dtype = info.dtype;
+    }
+    trained.read = [path, names = trained.tensors](std::size_t i) {
+        return read_verified(open_checkpoint(path), path_of(StatePart::Master, names[i].first));
+    };
+    return trained;
 }
 
 std::string fingerprint_model(const fs::path& directory) {

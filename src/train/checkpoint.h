@@ -1,7 +1,8 @@
 // Checkpoints: output.dir/checkpoints/step-N.h5, one HDF5 file of logical tensors under their canonical names. Which layout
 // wrote it does not show in it.
 //
-//   attributes of the root: format "tandem checkpoint", version, step, seed, skipped, base, data
+//   attributes of the root: format "tandem checkpoint", version, step, seed, skipped, base, data; model, adapter_config (absent where
+//   the whole model is trained) and dtype say what `tandem export` makes of it
 //   /master/<name>, /exp_avg/<name>, /exp_avg_sq/<name>: every trained parameter, global shape, fp32 (fp64 in fp64 runs),
 //   each with the attribute xxh3, the XXH3-64 of its bytes
 //
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "src/engine/train_state.h"
+#include "src/train/result.h"
 
 namespace tandem {
 
@@ -25,6 +27,7 @@ struct CheckpointHeader {
     std::int64_t skipped = 0;  ///< steps without an update (training.nonfinite = skip): Adam's count is step - skipped
     std::string base;          ///< fingerprint of the base model
     std::string data;          ///< hash of the prepared training data
+    ResultRecipe recipe;       ///< what `export` makes of it
 };
 
 class CheckpointStore {
@@ -50,6 +53,10 @@ void verify_checkpoint(const std::filesystem::path& file);
 
 /// Reads masters and moments and publishes the compute copies. A checkpoint of another model (base, names or shapes) is Input.
 CheckpointHeader load_checkpoint(Context&, TrainState& state, const std::filesystem::path& file, const std::string& base);
+
+/// Its header, and its masters without a run around them. The file is opened anew for every tensor read.
+CheckpointHeader read_checkpoint_header(const std::filesystem::path& file);
+TrainedTensors trained_tensors(const std::filesystem::path& file);
 
 /// Identifies a model directory: config.json, and of every safetensors file its size, its header and 64 KiB in every 16 MiB.
 std::string fingerprint_model(const std::filesystem::path& directory);

@@ -6,34 +6,33 @@
 #include "src/io/files.h"
 #include "src/io/json.h"
 #include "src/io/safetensors_writer.h"
-#include "src/model/parameters.h"
 
 namespace tandem {
 namespace {
 
 /// Converts to `dtype` and refuses values that are not finite: a run never hands over a broken model as a success.
-std::vector<std::byte> finite_values(Context& ctx, const TrainState& state, std::size_t parameter, DType dtype) {
-    const auto source = state.read(ctx, parameter, StatePart::Master);
-    const auto n = source.size() / size_of(state.dtype());
+std::vector<std::byte> finite_values(const TrainedTensors& trained, std::size_t i, DType dtype) {
+    const auto source = trained.read(i);
+    const auto n = source.size() / size_of(trained.dtype);
     std::vector<std::byte> values(n * size_of(dtype));
-    convert_elements(state.dtype(), source.data(), dtype, values.data(), n);
+    convert_elements(trained.dtype, source.data(), dtype, values.data(), n);
     std::vector<double> wide(n);
     convert_elements(dtype, values.data(), DType::F64, wide.data(), n);
-    for (std::size_t i = 0; i < n; ++i) {
-        if (!std::isfinite(wide[i]))
-            fail(Failure::Diverged, "trained tensor '{}' has a non-finite element at index {}", state.parameter(parameter).name, i);
+    for (std::size_t k = 0; k < n; ++k) {
+        if (!std::isfinite(wide[k]))
+            fail(Failure::Diverged, "trained tensor '{}' has a non-finite element at index {}", trained.tensors[i].first, k);
     }
     return values;
 }
 
-void write_tensors(Context& ctx, const TrainState& state, DType dtype, auto& writer) {
-    for (const std::size_t i : state.trained()) writer.write(state.parameter(i).name, finite_values(ctx, state, i, dtype));
+void write_tensors(const TrainedTensors& trained, DType dtype, auto& writer) {
+    for (std::size_t i = 0; i < trained.tensors.size(); ++i) writer.write(trained.tensors[i].first, finite_values(trained, i, dtype));
     writer.commit();
 }
 
-std::vector<TensorSpec> specs(const TrainState& state, DType dtype) {
+std::vector<TensorSpec> specs(const TrainedTensors& trained, DType dtype) {
     std::vector<TensorSpec> list;
-    for (const std::size_t i : state.trained()) list.push_back({state.parameter(i).name, dtype, state.parameter(i).global});
+    for (const auto& [name, shape] : trained.tensors) list.push_back({name, dtype, shape});
     return list;
 }
 
@@ -46,29 +45,38 @@ const char* torch_name(DType dtype) {
     }
 }
 
-}  // namespace
-
-void write_adapter(Context& ctx, const TrainState& state, const ParamTable& table, const LoraConfig& lora, const std::string& base,
-                   const std::filesystem::path& directory) {
-    AtomicDirectory target(directory);
-    write_json_file(target.path() / "adapter_config.json", adapter_config_json(lora, adapted_modules(table), base));
-    SafetensorsWriter writer(target.path() / "adapter_model.safetensors", specs(state, DType::F32));
-    write_tensors(ctx, state, DType::F32, writer);
-    target.commit();
+void write_adapter(const TrainedTensors& trained, const ResultRecipe& recipe, const std::filesystem::path& directory) {
+    write_json_file(directory / "adapter_config.json", Json::parse(recipe.adapter_config));
+    SafetensorsWriter writer(directory / "adapter_model.safetensors", specs(trained, DType::F32));
+    write_tensors(trained, DType::F32, writer);
 }
 
-void write_model(Context& ctx, const TrainState& state, const std::filesystem::path& base, DType dtype,
-                 const std::filesystem::path& directory) {
-    AtomicDirectory target(directory);
+void write_model(const TrainedTensors& trained, const ResultRecipe& recipe, const std::filesystem::path& directory) {
+    const std::filesystem::path base = recipe.model;
     Json config = read_json_file(base / "config.json");
-    config[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(dtype);
-    write_json_file(target.path() / "config.json", config);
+    config[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(recipe.dtype);
+    write_json_file(directory / "config.json", config);
     for (const char* file : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
                              "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"}) {
-        if (std::filesystem::exists(base / file)) std::filesystem::copy_file(base / file, target.path() / file);
+        if (std::filesystem::exists(base / file)) std::filesystem::copy_file(base / file, directory / file);
     }
-    SafetensorsModelWriter writer(target.path(), specs(state, dtype));
-    write_tensors(ctx, state, dtype, writer);
+    SafetensorsModelWriter writer(directory, specs(trained, recipe.dtype));
+    write_tensors(trained, recipe.dtype, writer);
+}
+
+}  // namespace
+
+TrainedTensors trained_tensors(Context ctx, const TrainState& state) {
+    TrainedTensors trained{{}, state.dtype(), nullptr};
+    for (const std::size_t i : state.trained()) trained.tensors.emplace_back(state.parameter(i).name, state.parameter(i).global);
+    trained.read = [ctx, &state](std::size_t i) mutable { return state.read(ctx, state.trained()[i], StatePart::Master); };
+    return trained;
+}
+
+void write_result(const TrainedTensors& trained, const ResultRecipe& recipe, const std::filesystem::path& directory) {
+    AtomicDirectory target(directory);
+    if (recipe.is_adapter()) write_adapter(trained, recipe, target.path());
+    else write_model(trained, recipe, target.path());
     target.commit();
 }
 

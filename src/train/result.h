@@ -1,19 +1,37 @@
-// What a run hands over at its end: a PEFT adapter directory, or a Hugging Face model directory.
+// What a run hands over: a PEFT adapter directory, or a Hugging Face model directory; made of a run's state at its end, or of a
+// checkpoint later.
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "src/engine/train_state.h"
 #include "src/model/lora.h"
 
 namespace tandem {
 
-/// DIR/adapter_config.json and DIR/adapter_model.safetensors (fp32), complete or not at all. Refuses non-finite values.
-void write_adapter(Context&, const TrainState& state, const ParamTable& table, const LoraConfig& lora, const std::string& base,
-                   const std::filesystem::path& directory);
+/// Everything that was trained, as whole logical tensors in one type.
+struct TrainedTensors {
+    std::vector<std::pair<std::string, Shape>> tensors;
+    DType dtype;
+    std::function<std::vector<std::byte>(std::size_t)> read;  ///< all elements of tensors[i], row-major
+};
+/// The masters; `state` and the context's backend and stream must outlive what is returned.
+[[nodiscard]] TrainedTensors trained_tensors(Context ctx, const TrainState& state);
 
-/// DIR with the base's config.json (its dtype adjusted), tokenizer files, and the trained weights in `dtype`.
-void write_model(Context&, const TrainState& state, const std::filesystem::path& base, DType dtype, const std::filesystem::path& directory);
+/// How to write them down.
+struct ResultRecipe {
+    std::string model;           ///< directory of the base model
+    std::string adapter_config;  ///< adapter_config.json; empty: the whole model was trained
+    DType dtype = DType::F32;    ///< of a model's weights; adapters are fp32
+    [[nodiscard]] bool is_adapter() const { return !adapter_config.empty(); }
+};
+
+/// adapter_config.json and adapter_model.safetensors (fp32); or the base's config.json (its dtype adjusted), tokenizer files and the
+/// weights. Complete or not at all. Refuses non-finite values (Diverged).
+void write_result(const TrainedTensors& trained, const ResultRecipe& recipe, const std::filesystem::path& directory);
 
 }  // namespace tandem

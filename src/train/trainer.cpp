@@ -7,7 +7,6 @@
 
 #include "src/config/units.h"
 #include "src/train/rank_zero.h"
-#include "src/train/result.h"
 
 namespace tandem {
 namespace {
@@ -69,7 +68,7 @@ void Trainer::validate(std::int64_t step) {
 
 void Trainer::save(std::int64_t step) {
     if (saved_step_ == step) return;
-    const CheckpointHeader header{step, config_.training.seed, skipped_, base_, data_->prepared.file.key()};
+    const CheckpointHeader header{step, config_.training.seed, skipped_, base_, data_->prepared.file.key(), recipe()};
     Context ctx = model_.transformer->context();
     on_rank_zero(environment_.world, std::function<void()>([&] { checkpoints_.save(ctx, engine_->state(), header); }));
     saved_step_ = step;
@@ -99,17 +98,19 @@ void Trainer::report_memory() const {
                     human_bytes(process)));
 }
 
+ResultRecipe Trainer::recipe() const {
+    const auto& lora = model_.opened.description.lora;
+    ResultRecipe recipe{config_.model.path, "", config_.output.dtype.value_or(config_.model.dtype)};
+    if (lora && config_.method.type != Method::Full)
+        recipe.adapter_config = adapter_config_json(*lora, adapted_modules(model_.transformer->parameters()), config_.model.path).dump();
+    return recipe;
+}
+
 void Trainer::write_result() {
-    Context ctx = model_.transformer->context();
     const std::filesystem::path out = config_.output.dir;
     on_rank_zero(environment_.world, std::function<void()>([&] {
-                     if (config_.method.type == Method::Full) {
-                         write_model(ctx, engine_->state(), config_.model.path, config_.output.dtype.value_or(config_.model.dtype),
-                                     out / "model");
-                     } else {
-                         write_adapter(ctx, engine_->state(), model_.transformer->parameters(), *model_.opened.description.lora,
-                                       config_.model.path, out / "adapter");
-                     }
+                     tandem::write_result(trained_tensors(model_.transformer->context(), engine_->state()), recipe(),
+                                          out / (config_.method.type == Method::Full ? "model" : "adapter"));
                  }));
     say(fmt::format("wrote {}", (out / (config_.method.type == Method::Full ? "model" : "adapter")).string()));
 }

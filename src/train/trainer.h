@@ -57,6 +57,7 @@ private:
         bool stop, save;
     };
     Agreement agree();
+    [[nodiscard]] ResultRecipe recipe() const;
     void write_result();
     void say(const std::string& line) const;
 

@@ -182,8 +182,8 @@ TEST(CpuMatmul, WidenedProductEqualsTheFp32Product) {
         const Tensor c = host.normal(DType::BF16, {m, n}, 3), sum = host.zeros(DType::F32, {m, n});
         const Tensor expected = host.zeros(DType::F32, {m, n});
         host.ctx.backend.cast(host.ctx, c, expected);
-        cpu::matmul_widened(host.ctx, onednn, 2, a, b, sum, 0.5, Write::Overwrite);
-        cpu::matmul_widened(host.ctx, onednn, 2, a, b, c, 0.5, Write::Accumulate);
+        cpu::matmul_widened(host.ctx, onednn, 2, a, b, sum, 0.5, Write::Overwrite, cpu::Execution::Compute);
+        cpu::matmul_widened(host.ctx, onednn, 2, a, b, c, 0.5, Write::Accumulate, cpu::Execution::Compute);
         ops::matmul(host.ctx, a_wide, b_wide, expected, 0.5, Write::Accumulate);
         for (std::int64_t i = 0; i < m * n; ++i) {
             const float e = expected.data<float>()[i];

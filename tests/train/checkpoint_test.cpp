@@ -12,7 +12,7 @@
 namespace tandem::test {
 namespace {
 
-CheckpointHeader header(std::int64_t step) { return {step, 42, 1, "base-hash", "data-hash"}; }
+CheckpointHeader header(std::int64_t step) { return {step, 42, 1, "base-hash", "data-hash", {"some/model", R"({"r":4})", DType::BF16}}; }
 
 void save_steps(const std::filesystem::path& dir, TinyState& t, std::initializer_list<std::int64_t> steps, std::int64_t keep = 10) {
     CheckpointStore store(dir, keep);
