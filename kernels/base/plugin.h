@@ -14,19 +14,19 @@ namespace tandem {
 
 /// One card as its driver describes it.
 struct DeviceFacts {
-    std::string name;                  ///< "NVIDIA H200"
-    std::string architecture;          ///< "sm_90"
-    std::size_t memory = 0;            ///< bytes
-    std::size_t free = 0;              ///< bytes, now
+    std::string name;          ///< "NVIDIA H200"
+    std::string architecture;  ///< "sm_90"
+    std::size_t memory = 0;    ///< bytes
+    std::size_t free = 0;      ///< bytes, now
     int multiprocessors = 0;
-    bool compiled = false;             ///< machine code for this architecture is in the shared object
+    bool compiled = false;  ///< machine code for this architecture is in the shared object
 };
 
 /// What a shared object was built with and what it finds on this machine.
 struct PluginFacts {
-    std::string built_with;            ///< "CUDA 13.0, cuBLASLt 13.1.0, sm_80 sm_90"
-    std::string found;                 ///< "driver for CUDA 13.0 (580.159.03), cuBLASLt 13.1.0"
-    std::string failure;               ///< why no device can be used; empty where one can
+    std::string built_with;  ///< "CUDA 13.0, cuBLASLt 13.1.0, sm_80 sm_90"
+    std::string found;       ///< "driver for CUDA 13.0 (580.159.03), cuBLASLt 13.1.0"
+    std::string failure;     ///< why no device can be used; empty where one can
     std::vector<DeviceFacts> devices;
 };
 

@@ -38,7 +38,8 @@ void check(cudaError_t code, std::string_view what, std::initializer_list<Tensor
     cudaGetLastError();  // forgets it, where CUDA can: the next check would report it again
     fail(code == cudaErrorMemoryAllocation ? Failure::OutOfMemory : Failure::Run, "cuda: {}{}: {}: {} ({}){}", what, list(operands),
          cudaGetErrorName(code), cudaGetErrorString(code), place(where),
-         belongs_to_earlier_work(code) ? "; the cause may be an op before this one: CUDA_LAUNCH_BLOCKING=1 reports it where it happens" : "");
+         belongs_to_earlier_work(code) ? "; the cause may be an op before this one: CUDA_LAUNCH_BLOCKING=1 reports it where it happens"
+                                       : "");
 }
 
 void check(cublasStatus_t code, std::string_view what, std::initializer_list<Tensor> operands, std::source_location where) {

@@ -17,13 +17,15 @@ int count_devices(std::string& failure) {
     cudaGetLastError();
     int driver = 0;
     if (code == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0) {
-        failure = fmt::format("NVIDIA's driver is for CUDA {} and this was built with CUDA {}: install a newer driver, or build with an older "
-                              "toolkit (12.4 or newer)",
-                              version_text(driver), version_text(CUDART_VERSION));
+        failure = fmt::format(
+            "NVIDIA's driver is for CUDA {} and this was built with CUDA {}: install a newer driver, or build with an older "
+            "toolkit (12.4 or newer)",
+            version_text(driver), version_text(CUDART_VERSION));
     } else if (code == cudaErrorNoDevice || code == cudaSuccess) {
         failure = "NVIDIA's driver is here, but shows this process no GPU: look at nvidia-smi and CUDA_VISIBLE_DEVICES";
     } else {
-        failure = fmt::format("NVIDIA's driver cannot be used: {}: {}; look at nvidia-smi", cudaGetErrorName(code), cudaGetErrorString(code));
+        failure =
+            fmt::format("NVIDIA's driver cannot be used: {}: {}; look at nvidia-smi", cudaGetErrorName(code), cudaGetErrorString(code));
     }
     return 0;
 }
@@ -82,8 +84,10 @@ void select_device(int device) {
     if (device < 0 || device >= count) fail(Failure::Configuration, "cuda: there is no GPU {}: CUDA shows this process {}", device, count);
     const DeviceFacts facts = describe_device(device);
     if (!facts.compiled) {
-        fail(Failure::Configuration, "cuda: GPU {} is a {} ({}), and this was built for {}: set CMAKE_CUDA_ARCHITECTURES (sm_80 is the oldest "
-             "that tandem is written for)", device, facts.name, facts.architecture, built_versions());
+        fail(Failure::Configuration,
+             "cuda: GPU {} is a {} ({}), and this was built for {}: set CMAKE_CUDA_ARCHITECTURES (sm_80 is the oldest "
+             "that tandem is written for)",
+             device, facts.name, facts.architecture, built_versions());
     }
     check(cudaSetDevice(device), fmt::format("starting GPU {}", device));
 }

@@ -38,7 +38,9 @@ struct Operands {
 
 }  // namespace
 
-void CudaBackend::zero(Context& ctx, const Tensor& x) { cuda::check(cuda::fill_zero(cuda::Bytes(x), cuda::native(ctx.stream)), "zero", {x}); }
+void CudaBackend::zero(Context& ctx, const Tensor& x) {
+    cuda::check(cuda::fill_zero(cuda::Bytes(x), cuda::native(ctx.stream)), "zero", {x});
+}
 
 void CudaBackend::cast(Context& ctx, const Tensor& x, const Tensor& y) {
     const auto stream = cuda::native(ctx.stream);

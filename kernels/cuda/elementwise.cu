@@ -103,9 +103,8 @@ cudaError_t launch_cast(Extent extent, const Rows& x, const Rows& y, cudaStream_
 }
 
 cudaError_t launch_add(Extent extent, const Rows& a, const Rows& b, const Rows& y, cudaStream_t stream) {
-    return with_element(y.type, [&]<class T>(Tag<T>) {
-        return launch(stream, extent, Add{}, matrix<T>(y), matrix<const T>(a), matrix<const T>(b));
-    });
+    return with_element(
+        y.type, [&]<class T>(Tag<T>) { return launch(stream, extent, Add{}, matrix<T>(y), matrix<const T>(a), matrix<const T>(b)); });
 }
 
 cudaError_t launch_axpy(Extent extent, float alpha, const Rows& x, const Rows& y, cudaStream_t stream) {

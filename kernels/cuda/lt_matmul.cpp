@@ -54,8 +54,8 @@ private:
         check(cublasLtMatmulDescSetAttribute(&description, which, &value, sizeof value), "matmul", {c});
     }
     static void describe(cublasLtMatrixLayoutOpaque_t& layout, const Tensor& x) {
-        check(cublasLtMatrixLayoutInit(&layout, type_of(x), static_cast<std::uint64_t>(x.extent(1)), static_cast<std::uint64_t>(x.extent(0)),
-                                       stride(x)),
+        check(cublasLtMatrixLayoutInit(&layout, type_of(x), static_cast<std::uint64_t>(x.extent(1)),
+                                       static_cast<std::uint64_t>(x.extent(0)), stride(x)),
               "matmul", {x});
     }
 };

@@ -13,7 +13,7 @@ namespace tandem::cuda {
 /// All that the choice of an algorithm depends on.
 struct Product {
     std::int64_t m, n, k;
-    std::int64_t a_stride, b_stride, c_stride;       ///< elements from row to row, as stored
+    std::int64_t a_stride, b_stride, c_stride;            ///< elements from row to row, as stored
     std::uint32_t a_alignment, b_alignment, c_alignment;  ///< bytes: the largest power of two, up to 256, that divides the address
     DType input, output;
     Transpose a_transpose, b_transpose;

@@ -19,7 +19,8 @@ const BackendPlugin& open_cuda(const CudaFiles& files) {
     }
     if (const auto reason = missing_library(files.part)) {
         fail(Failure::Configuration,
-             "the CUDA part of tandem cannot be opened: {}; where that names a library of CUDA, install CUDA's libraries of that version, or "
+             "the CUDA part of tandem cannot be opened: {}; where that names a library of CUDA, install CUDA's libraries of that version, "
+             "or "
              "put the directory that has it into LD_LIBRARY_PATH (launch/gpu-check looks in the usual places)",
              *reason);
     }
