@@ -127,7 +127,7 @@ std::vector<Algorithm> LtMatmul::candidates(const Operand& a, const Operand& b, 
     std::vector<Algorithm> usable;
     for (int i = 0; i < returned; ++i) {
         const auto& one = found[static_cast<std::size_t>(i)];
-        if (one.state == CUBLAS_STATUS_SUCCESS) usable.push_back({one.algo, one.workspaceSize});
+        if (one.state == CUBLAS_STATUS_SUCCESS) usable.push_back(one.algo);
     }
     if (usable.empty()) {
         fail(Failure::Run, "matmul: cuBLASLt {} has no algorithm for {}{} times {}{} into {} (rows {}, {} and {} elements apart)",
@@ -153,13 +153,11 @@ void LtMatmul::run(Context& ctx, const Operand& a, const Operand& b, const Tenso
     Problem problem(a, b, c);
     // Given back when this returns, before the product has run: whatever takes these bytes next runs behind it in the same stream.
     const ArenaScope scope(ctx.workspace);
-    void* workspace = nullptr;
-    if (algorithm.workspace > 0)
-        workspace = ctx.workspace.allocate("matmul workspace", DType::U8, {static_cast<std::int64_t>(algorithm.workspace)}).raw();
+    void* workspace = ctx.workspace.allocate("matmul workspace", DType::U8, {static_cast<std::int64_t>(kWorkspace)}).raw();
     const auto scale = static_cast<float>(alpha);
     const float keep = write == Write::Accumulate ? 1.0F : 0.0F;  // with 0, c is not read
     check(cublasLtMatmul(handle_, &problem.description, &scale, b.x.raw(), &problem.first, a.x.raw(), &problem.second, &keep, c.raw(),
-                         &problem.result, c.raw(), &problem.result, &algorithm.code, workspace, algorithm.workspace, native(ctx.stream)),
+                         &problem.result, c.raw(), &problem.result, &algorithm, workspace, kWorkspace, native(ctx.stream)),
           "matmul", {a.x, b.x, c});
 }
 

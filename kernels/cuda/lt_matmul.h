@@ -27,15 +27,12 @@ struct ProductHash {
 };
 
 /// One of cuBLASLt's ways to compute a product.
-struct Algorithm {
-    cublasLtMatmulAlgo_t code;
-    std::size_t workspace;  ///< bytes
-};
+using Algorithm = cublasLtMatmulAlgo_t;
 
 /// c = alpha a b (+ c), a and b both fp32, both bf16 or both fp16, c fp32 or that type. Sums in fp32; fp32 is never rounded to TF32.
 class LtMatmul {
 public:
-    /// Of ctx.workspace, a product takes at most this.
+    /// What a product takes of ctx.workspace, bytes: always the same, so that memory is known before a GPU is asked for an algorithm.
     static constexpr std::size_t kWorkspace = std::size_t{32} << 20U;
 
     LtMatmul();
