@@ -17,6 +17,7 @@
 #include "kernels/base/backend.h"
 #include "kernels/base/host_stream.h"
 #include "launch/command.h"
+#include "launch/doctor_cuda.h"
 #include "launch/options.h"
 #include "parallel/processors.h"
 #include "parallel/runtime.h"
@@ -157,7 +158,7 @@ Json examine(Runtime& runtime) {
             {"disk", {{"path", folder.string()}, {"free_bytes", free_bytes(folder)}, {"shared_memory_free_bytes", free_bytes("/dev/shm")}}},
             {"mpi", runtime.mpi_description()},
             {"hdf5", hdf5_version()},
-            {"cuda", "not built in this version"},
+            {"cuda", examine_cuda()},
             {"nccl", "not built in this version"},
             {"ranks", ranks},
             {"all_reduce", all_reduce},
@@ -179,7 +180,9 @@ std::string text_of(const Json& facts) {
     line("memory", fmt::format("{}, {} available", gib(memory["total_bytes"]), gib(memory["available_bytes"])));
     line("disk", fmt::format("{} free at {}; {} of shared memory", gib(disk["free_bytes"]), word(disk["path"]),
                              gib(disk["shared_memory_free_bytes"])));
-    for (const char* library : {"mpi", "hdf5", "cuda", "nccl"}) line(library, word(facts[library]));
+    for (const char* library : {"mpi", "hdf5"}) line(library, word(facts[library]));
+    line("cuda", cuda_text(facts["cuda"], std::string(14, ' ')));
+    line("nccl", word(facts["nccl"]));
     out += fmt::format("\n{:>6}  {:<24} {:>10} {:>8}  {:>18}  CPUs\n", "rank", "host", "local rank", "threads", "memory copy GB/s");
     for (const auto& rank : facts["ranks"]) {
         out += fmt::format("{:>6}  {:<24} {:>10} {:>8}  {:>18.1f}  {}\n", rank["rank"].get<int>(), word(rank["host"]),

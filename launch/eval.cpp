@@ -7,6 +7,7 @@
 #include "launch/options.h"
 #include "parallel/mesh.h"
 #include "parallel/runtime.h"
+#include "src/engine/device.h"
 #include "src/engine/model_setup.h"
 #include "src/io/json.h"
 #include "src/plan/capacity.h"
@@ -25,6 +26,7 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.flag("json", json, "print one JSON object");
     if (!line.parse(arguments)) return 0;
     const RunConfig config = load_run_config(file, overrides, Purpose::Eval);
+    check_device(config);
     const RankLayout layout = resolve_layout(config, runtime.size(), Purpose::Eval);
     Mesh mesh(runtime.world(), {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)});
 

@@ -4,6 +4,7 @@
 #include "launch/command.h"
 #include "launch/options.h"
 #include "parallel/runtime.h"
+#include "src/engine/device.h"
 #include "src/io/json.h"
 #include "src/train/trainer.h"
 
@@ -30,6 +31,7 @@ int train(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.argument("CONFIG", file, "the run's configuration, an INI file").configuration(overrides);
     if (!line.parse(arguments)) return 0;
     const RunConfig config = load_run_config(file, overrides, Purpose::Train);
+    check_device(config);
     std::error_code ignored;
     if (runtime.rank() == 0) std::filesystem::remove(std::filesystem::path(config.output.dir) / "failure.json", ignored);
     try {

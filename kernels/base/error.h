@@ -19,7 +19,8 @@ enum class Failure : int {
     Stopped = 75,       ///< stopped on request after saving
 };
 
-class Error : public std::runtime_error {
+/// Visible by name in every shared object, so that one thrown in a backend of its own file is caught in the program.
+class [[gnu::visibility("default")]] Error : public std::runtime_error {
 public:
     Error(Failure failure, const std::string& message) : std::runtime_error(message), failure_(failure) {}
     [[nodiscard]] Failure failure() const noexcept { return failure_; }

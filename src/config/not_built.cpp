@@ -14,7 +14,7 @@ struct NotBuilt {
     std::string_view instead;
 };
 
-constexpr std::array<NotBuilt, 13> kNotBuilt = {{
+constexpr std::array<NotBuilt, 12> kNotBuilt = {{
     {"method.type", [](const RunConfig& c) { return c.method.type == Method::QLora; }, "use lora or full"},
     {"model.dtype", [](const RunConfig& c) { return c.model.dtype == DType::F16; }, "use bf16 or fp32"},
     {"optimizer.name",
@@ -30,7 +30,6 @@ constexpr std::array<NotBuilt, 13> kNotBuilt = {{
     {"parallel.zero", [](const RunConfig& c) { return c.parallel.zero > 2; }, "use 0, 1 or 2"},
     {"parallel.schedule", [](const RunConfig& c) { return c.parallel.schedule != PipelineSchedule::Auto && c.parallel.pipeline > 1; },
      "use auto"},
-    {"device.backend", [](const RunConfig& c) { return c.device.backend == DeviceBackend::Cuda; }, "use cpu (or auto)"},
     {"output.dtype", [](const RunConfig& c) { return c.output.dtype == DType::F16 && c.method.type == Method::Full; }, "use bf16 or fp32"},
 }};
 

@@ -1,9 +1,12 @@
 #include "src/engine/device.h"
 
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <cerrno>
 #include <cstring>
+
+#include "kernels/loader/cuda.h"
 
 namespace tandem {
 
@@ -25,7 +28,22 @@ void check_type(const Backend& backend, const RunConfig& config) {
 
 }  // namespace
 
+void check_device(const RunConfig& config) {
+    if (config.device.backend != DeviceBackend::Cuda) return;
+    // No model runs on GPUs in this version. What keeps the CUDA part from being used at all (not built, no driver) comes first,
+    // because only the user can change that.
+    std::string reason;
+    try {
+        reason = fmt::format("this version of tandem lacks these ops for GPUs: {}; use cpu (or auto)",
+                             fmt::join(open_cuda().missing_ops(), ", "));
+    } catch (const Error& error) {
+        reason = error.what();
+    }
+    fail(Failure::Configuration, "{}: device.backend = cuda: {}", config.origin("device.backend"), reason);
+}
+
 Device make_device(const RunConfig& config, int threads) {
+    check_device(config);
     Device device;
     if (config.device.backend == DeviceBackend::Ref) {
         device.backend = make_ref_backend();

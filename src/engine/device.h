@@ -18,8 +18,12 @@ struct Device {
 /// Threads of a rank: device.threads, else what the launcher left to it.
 [[nodiscard]] int threads_of(const RunConfig& config, int threads);
 
-/// The backend without memory yet: reserve() follows. `threads`: what the launcher left to this rank. Throws Configuration where
-/// the backend cannot compute in model.dtype.
+/// Throws Configuration, naming what is not built or not installed, where device.backend cannot be used on this machine. Costs
+/// nothing, so that it comes before a model is planned or loaded.
+void check_device(const RunConfig& config);
+
+/// The backend without memory yet: reserve() follows. `threads`: what the launcher left to this rank. Throws Configuration as
+/// check_device() does, and where the backend cannot compute in model.dtype.
 [[nodiscard]] Device make_device(const RunConfig& config, int threads);
 /// Arenas of these sizes: what a dry run has found.
 void reserve(Device& device, const MemoryBytes& capacities);

@@ -6,25 +6,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "tests/kernels/candidates.h"
 #include "tests/kernels/op_case.h"
 #include "tests/support/tolerance.h"
 
 namespace tandem::test {
 
 namespace {
-
-/// A backend under test. Adding one = adding a row.
-struct Candidate {
-    std::string name;
-    std::function<std::unique_ptr<Backend>()> make;
-    std::vector<DType> types;
-};
-
-std::vector<Candidate> candidates() {
-    return {{"cpu", [] { return make_cpu_backend(2); }, {DType::F32, DType::BF16}},
-            // Three threads: no extent of the cases divides evenly.
-            {"cpu_3_threads", [] { return make_cpu_backend(3); }, {DType::F32}}};
-}
 
 struct Row {
     Candidate candidate;
@@ -36,7 +24,9 @@ std::vector<Row> rows() {
     std::vector<Row> all;
     for (const auto& candidate : candidates())
         for (const auto type : candidate.types)
-            for (const auto& op_case : op_cases()) all.push_back({candidate, type, &op_case});
+            for (const auto& op_case : op_cases())
+                if (candidate.ops.empty() || std::ranges::find(candidate.ops, op_case.op) != candidate.ops.end())
+                    all.push_back({candidate, type, &op_case});
     return all;
 }
 
@@ -44,7 +34,12 @@ std::string label(const Row& row) { return row.candidate.name + "_" + std::strin
 
 void PrintTo(const Row& row, std::ostream* out) { *out << label(row); }
 
-class Conformance : public testing::TestWithParam<Row> {};
+class Conformance : public testing::TestWithParam<Row> {
+protected:
+    void SetUp() override {
+        if (const auto obstacle = GetParam().candidate.obstacle(); !obstacle.empty()) GTEST_SKIP() << obstacle;
+    }
+};
 
 /// Fails at the first element that is off, naming operand, element and both values.
 void expect_close(const std::vector<double>& tested, const std::vector<double>& reference, const std::string& operand,

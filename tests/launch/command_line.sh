@@ -92,6 +92,9 @@ for name in train eval prepare; do refuse 2 "bad.ini:8: unknown key 'lora.rank';
 refuse 2 "command line: lora.r = 0: expected a whole number, from 1 to 65536" train run.ini --lora.r 0
 refuse 2 'command line: method.type = qlora is not built in this version of tandem; use lora or full' train run.ini --method.type=qlora
 refuse 2 'run.ini: data.validation is missing' eval run.ini
+# Whatever this machine has of CUDA, no model runs there in this version, and that is said before anything is loaded.
+refuse 2 'command line: device.backend = cuda: ' train run.ini --device.backend cuda
+[ ! -e run ] || [ -z "$(find run -type f)" ] || complain "a refused run leaves files: $(find run -type f)"
 
 # Several ranks: one message, one help text.
 refuse_by 2 2 "bad.ini:8: unknown key 'lora.rank'" train bad.ini

@@ -1,0 +1,47 @@
+// What a shared object with a backend in it offers the program: one exported C function that returns one table. The program
+// and the shared object each hold their own copy of kernels/base (hidden), and pass C++ types and exceptions to each other:
+// that is sound only where both were compiled from the same headers by the same compiler, which `abi` proves.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/base/backend.h"
+
+namespace tandem {
+
+/// One card as its driver describes it.
+struct DeviceFacts {
+    std::string name;          ///< "NVIDIA H200"
+    std::string architecture;  ///< "sm_90"
+    std::size_t memory = 0;    ///< bytes
+    std::size_t free = 0;      ///< bytes, now
+    int multiprocessors = 0;
+    bool compiled = false;  ///< machine code for this architecture is in the shared object
+};
+
+/// What a shared object was built with and what it finds on this machine.
+struct PluginFacts {
+    std::string built_with;  ///< "CUDA 13.0, cuBLASLt 13.1.0, sm_80 sm_90"
+    std::string found;       ///< "driver for CUDA 13.0 (580.159.03), cuBLASLt 13.1.0"
+    std::string failure;     ///< why no device can be used; empty where one can
+    std::vector<DeviceFacts> devices;
+};
+
+struct BackendPlugin {
+    const char* abi;  ///< first, so that a table of any version can be refused
+    /// Throws Error: Configuration where there is no such device, Run for what the device's library reports.
+    std::unique_ptr<Backend> (*make)(int device);
+    /// Ops of Backend that the shared object lacks; calling one throws Configuration. Empty: a model can be trained.
+    std::vector<std::string> (*missing_ops)();
+    /// Does not throw for what is wrong with the machine: that is in `failure`.
+    PluginFacts (*examine)();
+};
+
+/// The name of the one exported function, and its type.
+inline constexpr const char* kPluginEntry = "tandem_backend_plugin";
+using PluginEntry = const BackendPlugin* (*)();
+
+}  // namespace tandem

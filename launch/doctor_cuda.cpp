@@ -1,0 +1,67 @@
+#include "launch/doctor_cuda.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "kernels/loader/cuda.h"
+
+namespace tandem {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json describe(const DeviceFacts& device) {
+    return {{"name", device.name},       {"architecture", device.architecture},       {"memory_bytes", device.memory},
+            {"free_bytes", device.free}, {"multiprocessors", device.multiprocessors}, {"compiled", device.compiled}};
+}
+
+}  // namespace
+
+Json examine_cuda() {
+    const CudaFiles files;
+    std::error_code ignored;
+    Json facts = {{"status", ""},
+                  {"library", files.part.string()},
+                  {"built", std::filesystem::exists(files.part, ignored)},
+                  {"usable", false},
+                  {"built_with", nullptr},
+                  {"found", nullptr},
+                  {"devices", Json::array()},
+                  {"missing_ops", Json::array()}};
+    try {
+        const BackendPlugin& plugin = open_cuda(files);
+        const PluginFacts found = plugin.examine();
+        facts["built_with"] = found.built_with;
+        facts["found"] = found.found;
+        for (const DeviceFacts& device : found.devices) facts["devices"].push_back(describe(device));
+        facts["missing_ops"] = plugin.missing_ops();
+        facts["usable"] = found.failure.empty() && !found.devices.empty();
+        facts["status"] = found.failure.empty() ? fmt::format("{} GPU(s), {}", found.devices.size(), found.found) : found.failure;
+    } catch (const Error& error) {
+        facts["status"] = error.what();
+    }
+    return facts;
+}
+
+std::string cuda_text(const Json& facts, const std::string& indent) {
+    std::string out = facts["status"].get<std::string>();
+    if (facts["built"].get<bool>()) {
+        const Json& with = facts["built_with"];
+        out += fmt::format("\n{}CUDA part: {}{}", indent, facts["library"].get<std::string>(),
+                           with.is_string() ? ", built with " + with.get<std::string>() : "");
+    }
+    int number = 0;
+    for (const Json& device : facts["devices"]) {
+        out += fmt::format("\n{}GPU {}: {} ({}{}), {:.1f} of {:.1f} GiB free, {} multiprocessors", indent, number++,
+                           device["name"].get<std::string>(), device["architecture"].get<std::string>(),
+                           device["compiled"].get<bool>() ? "" : ", not compiled for", device["free_bytes"].get<double>() / 0x1p30,
+                           device["memory_bytes"].get<double>() / 0x1p30, device["multiprocessors"].get<int>());
+    }
+    if (!facts["missing_ops"].empty())
+        out += fmt::format("\n{}no model runs on GPUs yet; missing: {}", indent,
+                           fmt::join(facts["missing_ops"].get<std::vector<std::string>>(), ", "));
+    return out;
+}
+
+}  // namespace tandem

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# gpu_check.sh PROGRAM ROOT: what launch/gpu-check says and returns, with stand-ins for the driver, the program and its tests: whatever
+# this machine has, each run meets exactly one obstacle, or none.
+set -u
+root=$2
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+failures=0
+complain() { echo "$1"; sed 's/^/    /' "$work/err"; failures=$((failures + 1)); }
+
+bundle="$work/a bundle"
+mkdir -p "$bundle"/{launch,build} "$work"/{libraries,empty}
+cp "$root/launch/gpu-check" "$bundle/launch/"
+touch "$work/libraries/libcuda.so.1" "$work/libraries/libcublasLt.so.99"
+stand_in() { # FILE, script on stdin
+    { echo '#!/usr/bin/env bash'; cat; } >"$bundle/build/$1"
+    chmod +x "$bundle/build/$1"
+}
+check() { # CODE PART-OF-THE-MESSAGE LIBRARIES
+    (cd "$work" && LD_LIBRARY_PATH=$3 CUDA_VISIBLE_DEVICES='' "$bundle/launch/gpu-check" -o "$work/report.md" >"$work/out" 2>"$work/err")
+    local code=$?
+    [ "$code" -eq "$1" ] || complain "exit code $code instead of $1, expecting '$2'"
+    cat "$work/out" "$work/err" | grep -qF -- "$2" || complain "nothing says '$2'"
+    grep -qF -- "$2" "$work/report.md" || complain "the report does not say '$2'"
+}
+printf 'program   tandem\nglibc     2.1\ncuda      libcublasLt.so.99 \n' >"$bundle/BUNDLE"
+
+check 3 'has no CUDA part' "$work/libraries"
+stand_in libtandem_cuda.so </dev/null
+check 3 'there is no program beside' "$work/libraries"
+stand_in tandem <<<'[ "$2" = --json ] && echo "{\"cuda\":{\"status\":\"NVIDIA has no card here\",\"usable\":false}}" || echo text'
+[ -n "$(ldconfig -p 2>/dev/null | grep libcuda.so.1)" ] || [ -e /usr/local/nvidia/lib64/libcuda.so.1 ] || check 3 'libcuda.so.1 is nowhere' "$work/empty"
+rm "$work/libraries/libcublasLt.so.99"
+check 3 'libcublasLt.so.99 is missing' "$work/libraries"
+touch "$work/libraries/libcublasLt.so.99"
+check 3 'no GPU can be used: NVIDIA has no card here' "$work/libraries"
+stand_in tandem <<<'[ "$2" = --json ] && echo "{\"cuda\":{\"status\":\"one\",\"usable\":true}}" || echo "what doctor says"'
+check 1 'there is no test_cuda' "$work/libraries"
+stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."; echo "[  SKIPPED ] 1 test, listed below:"'
+stand_in bench_cuda <<<'echo 123 TFLOP/s'
+check 1 'tests were skipped' "$work/libraries"
+stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."; exit 1'
+check 1 'FAILED: Tests of the CUDA part; 7 tests passed' "$work/libraries"
+stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."'
+check 0 '7 tests passed; everything that was run succeeded' "$work/libraries"
+for part in 'what doctor says' '123 TFLOP/s' '| system |' './build/bench_cuda'; do
+    grep -qF -- "$part" "$work/report.md" || complain "the report lacks '$part'"
+done
+sed -i 's/^glibc.*/glibc     9.99/' "$bundle/BUNDLE"
+check 3 'was made for 9.99 or newer' "$work/libraries"
+
+[ "$failures" -eq 0 ] && echo "gpu-check: all as expected"
+exit $((failures > 0))
