@@ -34,12 +34,12 @@ void check_device(const RunConfig& config) {
     // because only the user can change that.
     std::string reason;
     try {
-        reason = fmt::format("this version of tandem lacks these ops for GPUs: {}; use cpu (or auto)",
-                             fmt::join(open_cuda().missing_ops(), ", "));
+        reason = fmt::format("this version of tandem lacks these ops for GPUs: {}", fmt::join(open_cuda().missing_ops(), ", "));
     } catch (const Error& error) {
         reason = error.what();
     }
-    fail(Failure::Configuration, "{}: device.backend = cuda: {}", config.origin("device.backend"), reason);
+    fail(Failure::Configuration, "{}: device.backend = cuda: {}; device.backend = cpu (or auto) needs no GPU",
+         config.origin("device.backend"), reason);
 }
 
 Device make_device(const RunConfig& config, int threads) {
