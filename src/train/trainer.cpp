@@ -99,6 +99,10 @@ void Trainer::report_memory() const {
                     human_bytes(process)));
 }
 
+bool Trainer::validation_is_due(std::int64_t step) const {
+    return config_.evaluation.every > 0 && step % config_.evaluation.every == 0 && step < total_steps_;
+}
+
 void Trainer::write_result() {
     Context ctx = model_.transformer->context();
     const std::filesystem::path out = config_.output.dir;
@@ -115,7 +119,8 @@ void Trainer::write_result() {
 }
 
 int Trainer::run() {
-    if (done_ == 0) validate(0);
+    // Also where an earlier run ended between saving this step and validating it.
+    if (done_ == 0 || validation_is_due(done_)) validate(done_);
     Progress progress(environment_.out, done_ + 1, total_steps_, config_.log.every);
     last_save_ = Clock::now();
     while (done_ < total_steps_) {
@@ -140,7 +145,7 @@ int Trainer::run() {
             return static_cast<int>(Failure::Stopped);
         }
         if (save_is_due(done_) || now.save) save(done_);
-        if (config_.evaluation.every > 0 && done_ % config_.evaluation.every == 0 && done_ < total_steps_) validate(done_);
+        if (validation_is_due(done_)) validate(done_);
     }
     if (total_steps_ > 0 && skipped_ == total_steps_)
         fail(Failure::Diverged, "every step was skipped because its loss or gradient was not finite: nothing was trained");

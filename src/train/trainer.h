@@ -52,6 +52,7 @@ private:
     void validate(std::int64_t step);
     void save(std::int64_t step);
     [[nodiscard]] bool save_is_due(std::int64_t step) const;
+    [[nodiscard]] bool validation_is_due(std::int64_t step) const;  ///< between the first step and the last
     /// Whether any rank was asked to stop, and whether rank 0's clock says that a save is due.
     struct Agreement {
         bool stop, save;

@@ -13,10 +13,14 @@
 
     python check_end_to_end.py logits MODEL [--adapter ADAPTER] DATA.jsonl --print-logits build/tests/golden/print_logits
         every logit of every position, fp32 on both sides
+
+    python check_end_to_end.py tiny --tandem build/tandem
+        all of that but texts for every model of models/, each trained for 4 steps on 2 ranks, LoRA and full
 """
 
 import argparse
 import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -100,11 +104,29 @@ def check_logits(arguments) -> None:
           f"the same token is the likeliest at {(ours.argmax(-1) == theirs.argmax(-1)).sum()} of {theirs.shape[0]} positions")
 
 
+def check_tiny(arguments) -> None:
+    root = Path(__file__).resolve().parents[2]
+    environment = dict(os.environ, TANDEM=str(Path(arguments.tandem).resolve()))
+    for folder in sorted((root / "tests/golden/models").iterdir()):
+        for method in ("lora", "full"):
+            with tempfile.TemporaryDirectory() as output:
+                subprocess.run([root / "launch/tandem", "-n", "2", "train", root / "tests/golden/golden.ini", "--model.path", folder,
+                                "--data.train", folder / "data.jsonl", "--method.type", method, "--model.dtype", "fp32", "--output.dir",
+                                output, "--optimizer.learning_rate", "1e-2", "--training.max_steps", "4"],
+                               check=True, env=environment, stdout=subprocess.PIPE)
+                print(f"{folder.name}, {method}")
+                arguments.data = str(folder / "data.jsonl")
+                arguments.model = str(folder) if method == "lora" else f"{output}/model"
+                arguments.adapter = f"{output}/adapter" if method == "lora" else None
+                (check_adapter if method == "lora" else check_model)(arguments)
+                check_logits(arguments)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, check, words in (("adapter", check_adapter, ("model", "adapter", "data")), ("model", check_model, ("model", "data")),
-                               ("generate", check_generate, ("model",)), ("logits", check_logits, ("model", "data"))):
+                               ("generate", check_generate, ("model",)), ("logits", check_logits, ("model", "data")), ("tiny", check_tiny, ())):
         command = commands.add_parser(name)
         for word in words:
             command.add_argument(word)
@@ -114,7 +136,7 @@ def main() -> None:
             command.add_argument("--adapter")
         if name == "generate":
             command.add_argument("--prompt", required=True)
-        if name == "logits":
+        if name in ("logits", "tiny"):
             command.add_argument("--print-logits", default="build/tests/golden/print_logits")
     arguments = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
