@@ -1,7 +1,7 @@
 // Checkpoints: output.dir/checkpoints/step-N.h5, one HDF5 file of logical tensors under their canonical names. Which layout
 // wrote it does not show in it.
 //
-//   attributes of the root: format "tandem checkpoint", version, step, seed, skipped, base, data
+//   attributes of the root: format "tandem checkpoint", version, step, seed, skipped, base, data, and header_xxh3 over the last five
 //   /master/<name>, /exp_avg/<name>, /exp_avg_sq/<name>: every trained parameter, global shape, fp32 (fp64 in fp64 runs),
 //   each with the attribute xxh3, the XXH3-64 of its bytes
 //
