@@ -14,9 +14,20 @@ constexpr double kTogether = 1.5;
 /// Of several ranks that fail, but not all, the lowest speaks first and its abort ends the others before they speak.
 constexpr double kApart = 0.02;
 
+/// Messages may quote files, lines' ends included; what is printed is one line all the same, which scripts look for.
+std::string on_one_line(const std::string& message) {
+    std::string line;
+    for (const char c : message) {
+        if (c == '\n') line += "\\n";
+        else if (c == '\r') line += "\\r";
+        else line += c;
+    }
+    return line;
+}
+
 void print_error(const std::string& message) {
     std::fflush(stdout);
-    const std::string line = "tandem: error: " + message + "\n";
+    const std::string line = "tandem: error: " + on_one_line(message) + "\n";
     std::fwrite(line.data(), 1, line.size(), stderr);
     std::fflush(stderr);
 }

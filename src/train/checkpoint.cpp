@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <span>
 
 #include "src/io/files.h"
 #include "src/io/hash.h"
@@ -12,7 +13,7 @@ namespace tandem {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
 constexpr const char* kFormat = "tandem checkpoint";
 
 /// N of "step-N.h5".
@@ -44,6 +45,33 @@ std::vector<std::byte> read_verified(const Hdf5File& file, const std::string& da
     return values;
 }
 
+DType type_called(const std::string& text, const fs::path& path) {
+    for (const DType type : {DType::F32, DType::BF16, DType::F16, DType::F64}) {
+        if (text == name(type)) return type;
+    }
+    fail(Failure::Input, "{}: attribute 'dtype' is '{}', expected fp32, bf16, fp16 or fp64", path.string(), text);
+}
+
+/// HDF5 itself notices a flipped bit of an attribute no more than one of a tensor.
+std::int64_t checksum(const CheckpointHeader& h) {
+    const auto text = fmt::format("{} {} {} {} {} {} {} {}", h.step, h.seed, h.skipped, h.base, h.data, h.recipe.model,
+                                  h.recipe.adapter_config, name(h.recipe.dtype));
+    return static_cast<std::int64_t>(hash64(std::as_bytes(std::span(text))));
+}
+
+CheckpointHeader read_header(const Hdf5File& file) {
+    const auto text = [&](const char* attribute) { return file.string_attribute("", attribute); };
+    CheckpointHeader header{file.integer_attribute("", "step"),
+                            static_cast<std::uint64_t>(file.integer_attribute("", "seed")),
+                            file.integer_attribute("", "skipped"),
+                            text("base"),
+                            text("data"),
+                            {text("model"), text("adapter_config"), type_called(text("dtype"), file.path())}};
+    if (file.integer_attribute("", "header_xxh3") != checksum(header))
+        fail(Failure::Input, "{}: the header is damaged: its checksum does not match", file.path().string());
+    return header;
+}
+
 Hdf5File open_checkpoint(const fs::path& path) {
     Hdf5File file = Hdf5File::open(path);
     if (!file.has_attribute("", "format") || file.string_attribute("", "format") != kFormat) {
@@ -53,25 +81,6 @@ Hdf5File open_checkpoint(const fs::path& path) {
     if (version != kVersion)
         fail(Failure::Input, "{}: checkpoint version {}, this tandem reads version {}", path.string(), version, kVersion);
     return file;
-}
-
-DType type_called(const std::string& text, const fs::path& path) {
-    for (const DType type : {DType::F32, DType::BF16, DType::F16, DType::F64}) {
-        if (text == name(type)) return type;
-    }
-    fail(Failure::Input, "{}: attribute 'dtype' is '{}', expected fp32, bf16, fp16 or fp64", path.string(), text);
-}
-
-CheckpointHeader header_of(const Hdf5File& file) {
-    const auto text = [&](const char* attribute) {
-        return file.has_attribute("", attribute) ? file.string_attribute("", attribute) : std::string();
-    };
-    return {file.integer_attribute("", "step"),
-            static_cast<std::uint64_t>(file.integer_attribute("", "seed")),
-            file.integer_attribute("", "skipped"),
-            file.string_attribute("", "base"),
-            file.string_attribute("", "data"),
-            {text("model"), text("adapter_config"), type_called(file.string_attribute("", "dtype"), file.path())}};
 }
 
 void hash_samples(Hasher& hasher, const fs::path& path) {
@@ -116,8 +125,9 @@ void CheckpointStore::save(Context& ctx, const TrainState& state, const Checkpoi
     file.set_attribute("", "base", header.base);
     file.set_attribute("", "data", header.data);
     file.set_attribute("", "model", header.recipe.model);
-    if (header.recipe.is_adapter()) file.set_attribute("", "adapter_config", header.recipe.adapter_config);
+    file.set_attribute("", "adapter_config", header.recipe.adapter_config);
     file.set_attribute("", "dtype", std::string(name(header.recipe.dtype)));
+    file.set_attribute("", "header_xxh3", checksum(header));
     for (const std::size_t i : state.trained()) {
         const Parameter& p = state.parameter(i);
         for (const StatePart part : state.parts()) {
@@ -152,6 +162,7 @@ std::optional<fs::path> CheckpointStore::newest(std::vector<std::string>& notes)
 
 void verify_checkpoint(const fs::path& path) {
     const Hdf5File file = open_checkpoint(path);
+    (void)read_header(file);
     if (!file.contains(name(StatePart::Master))) fail(Failure::Input, "{}: the group 'master' is missing", path.string());
     for (const StatePart part : {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment}) {
         if (!file.contains(name(part))) continue;
@@ -161,7 +172,7 @@ void verify_checkpoint(const fs::path& path) {
 
 CheckpointHeader load_checkpoint(Context& ctx, TrainState& state, const fs::path& path, const std::string& base) {
     const Hdf5File file = open_checkpoint(path);
-    CheckpointHeader header = header_of(file);
+    CheckpointHeader header = read_header(file);
     if (header.base != base)
         fail(Failure::Input,
              "{}: belongs to another base model than the one of model.path; set checkpoint.resume = none or another output.dir",
@@ -189,7 +200,7 @@ CheckpointHeader load_checkpoint(Context& ctx, TrainState& state, const fs::path
     return header;
 }
 
-CheckpointHeader read_checkpoint_header(const fs::path& path) { return header_of(open_checkpoint(path)); }
+CheckpointHeader read_checkpoint_header(const fs::path& path) { return read_header(open_checkpoint(path)); }
 
 TrainedTensors trained_tensors(const fs::path& path) {
     const Hdf5File file = open_checkpoint(path);

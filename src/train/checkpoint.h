@@ -1,8 +1,8 @@
 // Checkpoints: output.dir/checkpoints/step-N.h5, one HDF5 file of logical tensors under their canonical names. Which layout
 // wrote it does not show in it.
 //
-//   attributes of the root: format "tandem checkpoint", version, step, seed, skipped, base, data; model, adapter_config (absent where
-//   the whole model is trained) and dtype say what `tandem export` makes of it
+//   attributes of the root: format "tandem checkpoint", version, step, seed, skipped, base, data; model, adapter_config (empty where the
+//   whole model is trained) and dtype, which say what `tandem export` makes of it; and header_xxh3 over all of them from step on
 //   /master/<name>, /exp_avg/<name>, /exp_avg_sq/<name>: every trained parameter, global shape, fp32 (fp64 in fp64 runs),
 //   each with the attribute xxh3, the XXH3-64 of its bytes
 //

@@ -56,8 +56,7 @@ MUTANTS = [
      "epoch * file.tokens() + file.offset(sample));", "static_cast<std::int64_t>(first));", LAYOUT, "*dropout*"),
     ("second moment not restored", "src/train/checkpoint.cpp", "            state.write(ctx, i, part, read_verified(file, dataset));",
      "            if (part != StatePart::SecondMoment) state.write(ctx, i, part, read_verified(file, dataset));", RESUME, "*AtEveryStep*"),
-    ("step not restored", "src/train/checkpoint.cpp", 'CheckpointHeader header{file.integer_attribute("", "step"),',
-     'CheckpointHeader header{file.integer_attribute("", "step") - 1,', RESUME, "*AtEveryStep*"),
+    ("step not restored", "src/train/trainer_setup.cpp", "done_ = header.step;", "done_ = header.step - 1;", RESUME, "*AtEveryStep*"),
 ]
 
 

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import table_model
+import table_plan
 import table_state
 import table_text
 import table_typed
@@ -104,7 +105,8 @@ def make_good(scratch, program, root):
     fresh, trained = scratch / "fresh", scratch / "trained"
     workspace.make(fresh, root)
     shutil.copytree(fresh, trained)
-    for words in (["train", "run.ini"], ["eval", "run.ini"], ["eval", "run.ini", "--lora.adapter", "adapter"], ["import", "model.gguf", "new"]):
+    for words in (["train", "run.ini"], ["eval", "run.ini"], ["eval", "run.ini", "--lora.adapter", "adapter"], ["import", "model.gguf", "new"],
+                  ["plan", "run.ini", "--hardware", "machine.ini"]):
         ended = subprocess.run([program, *words], cwd=trained, capture_output=True, text=True, timeout=SECONDS * 4, check=False)
         if ended.returncode != 0:
             sys.exit(f"tandem {' '.join(words)} of the unbroken workspace: exit code {ended.returncode}\n{ended.stdout}{ended.stderr}")
@@ -114,7 +116,7 @@ def make_good(scratch, program, root):
 
 def main():
     program, root, names = str(Path(sys.argv[1]).resolve()), Path(sys.argv[2]).resolve(), sys.argv[3:]
-    cases = table_typed.CASES + table_model.CASES + table_text.CASES + table_state.CASES
+    cases = table_typed.CASES + table_model.CASES + table_text.CASES + table_state.CASES + table_plan.CASES
     labels = [case[0] for case in cases]
     assert len(set(labels)) == len(labels), sorted(label for label in labels if labels.count(label) > 1)
     if names:

@@ -87,6 +87,7 @@ CASES = [
     state("both empty", both(write, ""), 3, "run/checkpoints", "checkpoint.resume = none"),
     state("both are text", both(write, "no checkpoint"), 3, "run/checkpoints", "not an HDF5 file"),
     state("bit flipped in a tensor", only_newest(flip_factor), 3, STEP2, "lora_A", "checksum"),
+    state("bit flipped in the number of steps", only_newest(flip(STEP2, 32, b"step\0")), 3, STEP2, "header"),
     state("bit flipped in a checksum", only_newest(flip(STEP2, 0, b"xxh3")), 3, STEP2),
     state("only one, cut", only_newest(truncate(STEP2, -1)), 3, STEP2),
     state("only one, signature flipped", only_newest(flip(STEP2, 1)), 3, STEP2, "not an HDF5 file"),

@@ -63,6 +63,7 @@ CASES = [
     # chat templates
     template("block is not closed", "{% for m in messages %}{{ m.content }}", f"{TEMPLATE}:1"),
     template("unknown tag", "\n{% frobnicate %}", f"{TEMPLATE}:2", "frobnicate"),
+    template("text of two lines for a tag", "{% 'first\nsecond' %}", f"{TEMPLATE}:1", "first\\nsecond"),
     template("unknown filter", "{{ messages | frobnicate }}", "frobnicate"),
     template("expression is cut", "{{ messages[", f"{TEMPLATE}:1"),
     template("raises", "{{ raise_exception('no such role') }}", "no such role"),

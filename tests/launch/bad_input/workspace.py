@@ -52,6 +52,15 @@ every = 1
 [output]
 dir = run
 """
+MACHINE = """# two cards
+[gpu]
+memory = 24GiB
+bf16_tflops = 71
+memory_bandwidth = 936
+[node]
+gpus = 2
+link_bandwidth = 12
+"""
 TURNS = ["A question.", "An answer."]
 DATA = {
     "data.jsonl": [{"messages": [{"role": "user", "content": TURNS[0]}, {"role": "assistant", "content": TURNS[1]}]}] * 4,
@@ -101,6 +110,7 @@ def make(folder: Path, root: Path) -> None:
         (folder / name).write_text("".join(json.dumps(record) + "\n" for record in records))
     shutil.copy(root / "tests/io/golden/byte_level.gguf", folder / "model.gguf")
     (folder / "run.ini").write_text(RUN)
+    (folder / "machine.ini").write_text(MACHINE)
 
 
 def snapshot(folder: Path) -> dict:
