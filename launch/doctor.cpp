@@ -12,7 +12,6 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "kernels/base/backend.h"
 #include "kernels/base/host_stream.h"
@@ -21,7 +20,9 @@
 #include "launch/options.h"
 #include "parallel/processors.h"
 #include "parallel/runtime.h"
+#include "src/io/files.h"
 #include "src/io/hdf5_file.h"
+#include "src/plan/this_machine.h"
 
 namespace tandem {
 namespace {
@@ -47,29 +48,6 @@ Json free_bytes(const std::filesystem::path& path) {
     struct statvfs s = {};
     if (statvfs(path.c_str(), &s) != 0) return nullptr;
     return static_cast<std::uint64_t>(s.f_bavail) * s.f_frsize;
-}
-
-/// Bytes copied a second, in 10^9, by `threads` threads at once; read and written bytes count once. About 0.3 s.
-double copy_bandwidth(int threads) {
-    constexpr std::size_t bytes = 32 * kMiB;  // beyond the caches
-    std::vector<double> rates(static_cast<std::size_t>(threads));
-    const auto work = [&](double& rate) {
-        std::vector<std::byte> from(bytes, std::byte{1}), to(bytes, std::byte{2});
-        const auto start = Clock::now();
-        int rounds = 0;
-        for (; seconds_since(start) < 0.3; ++rounds) {
-            std::memcpy(to.data(), from.data(), bytes);
-            from[static_cast<std::size_t>(rounds)] = to[bytes / 2];  // a copy that nobody reads may be left out
-        }
-        rate = static_cast<double>(bytes) * rounds / seconds_since(start) / 1e9;
-    };
-    std::vector<std::thread> others;
-    for (std::size_t t = 1; t < rates.size(); ++t) others.emplace_back(work, std::ref(rates[t]));
-    work(rates[0]);
-    for (auto& thread : others) thread.join();
-    double sum = 0;
-    for (const double rate : rates) sum += rate;
-    return sum;
 }
 
 /// Seconds of the fastest of several all-reduces of `bytes` bytes of fp32.
@@ -198,18 +176,38 @@ std::string text_of(const Json& facts) {
     return out;
 }
 
+/// What `plan` reads: rank 0's processor, as many of them on a node as this host has ranks, and the reductions measured above.
+void write_hardware_file(const std::string& file, const Runtime& runtime, const Json& facts) {
+    if (runtime.rank() != 0) return;
+    const int local = runtime.local_size();
+    Hardware hardware = measure_this_machine(local, runtime.threads_per_rank());
+    hardware.name = runtime.hostname();
+    hardware.nodes = runtime.size() / local;
+    if (const Json& sum = facts["all_reduce"]; !sum.is_null()) {
+        const double rate = sum["bus_bandwidth_gb_s"].get<double>(), latency = sum["latency_us"].get<double>();
+        auto& curve = hardware.nodes > 1 ? hardware.network_rates["all_reduce"] : hardware.node_rates["all_reduce"];
+        curve[sum["bandwidth_bytes"].get<std::uint64_t>()] = rate;
+        (hardware.nodes > 1 ? hardware.network_latency : hardware.link_latency) = latency;
+        if (hardware.nodes > 1) hardware.network_bandwidth = rate;
+    }
+    write_file_atomically(file, "# Measured by `tandem doctor`.\n" + to_ini(hardware));
+}
+
 int doctor(Runtime& runtime, const std::vector<std::string>& arguments) {
     bool json = false;
+    std::optional<std::string> hardware_file;
     CommandLine line(doctor_command, runtime);
     line.flag("json", json, "one JSON object on stdout");
+    line.option("hardware", hardware_file, "also write this hardware file, which `tandem plan --hardware` reads");
     if (!line.parse(arguments)) return 0;
     const Json facts = examine(runtime);
+    if (hardware_file) write_hardware_file(*hardware_file, runtime, facts);
     print_once(runtime, json ? facts.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n" : text_of(facts));
     return 0;
 }
 
 }  // namespace
 
-const Command doctor_command = {"doctor", "[--json]", "what this machine or allocation is and can do", doctor};
+const Command doctor_command = {"doctor", "[--json] [--hardware FILE]", "what this machine or allocation is and can do", doctor};
 
 }  // namespace tandem

@@ -37,6 +37,11 @@ bool Engine::gradients_finite() {
     return optimizer_.gradients_finite(ctx);
 }
 
+std::string Engine::first_non_finite() {
+    Context ctx = model_.context();
+    return optimizer_.first_non_finite(ctx);
+}
+
 double Engine::update(double learning_rate, std::int64_t tokens, std::int64_t step) {
     Context ctx = model_.context();
     optimizer_.step(ctx, learning_rate, tokens, step);

@@ -23,6 +23,8 @@ public:
     double reduce();
     /// Whether the reduced gradients are finite; the same answer on every rank.
     [[nodiscard]] bool gradients_finite();
+    /// The first parameter whose reduced gradient is not finite, by name; empty if all are.
+    [[nodiscard]] std::string first_non_finite();
     /// Clips and updates; returns the norm of the mean gradient before clipping. `tokens` trained in the global batch; `step` from 1.
     double update(double learning_rate, std::int64_t tokens, std::int64_t step);
 

@@ -61,6 +61,18 @@ bool Optimizer::gradients_finite(Context& ctx) {
     return std::isfinite(read_scalar(ctx, sum_));
 }
 
+std::string Optimizer::first_non_finite(Context& ctx) {
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+        const OwnedShard& shard = buckets_.owned(b);
+        for (const auto& piece : shard.pieces) {
+            ops::zero(ctx, sum_);
+            ops::sum_of_squares(ctx, part(shard.gradient, piece), sum_);
+            if (!std::isfinite(read_scalar(ctx, sum_))) return table_[piece.parameter].name;
+        }
+    }
+    return "";
+}
+
 double Optimizer::norm(Context& ctx) { return read_scalar(ctx, norm_); }
 
 void Optimizer::update_piece(Context& ctx, std::size_t bucket, const OwnedShard::Piece& piece, double learning_rate, std::int64_t step) {

@@ -27,6 +27,8 @@ public:
     double norm(Context&);
     /// Whether the last reduced gradients are finite: the check before an update. Call before step().
     bool gradients_finite(Context&);
+    /// Name of the first parameter, in the order of the forward pass, whose reduced gradient is not finite; empty if all are.
+    std::string first_non_finite(Context&);
 
     [[nodiscard]] std::vector<Moments>& moments() { return moments_; }
 

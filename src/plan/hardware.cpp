@@ -30,6 +30,13 @@ std::string to_ini(const Hardware& h) {
     if (h.network_bandwidth) {
         text += fmt::format("\n[network]\nbandwidth = {}\nlatency = {}\n", shortest(*h.network_bandwidth), shortest(h.network_latency));
     }
+    for (const auto& [section, rates] : {std::pair{"measured", h.node_rates}, {"network", h.network_rates}}) {
+        for (const auto& [verb, curve] : rates) {
+            std::string points;
+            for (const auto& [bytes, rate] : curve) points += fmt::format("{}{}:{}", points.empty() ? "" : ", ", bytes, shortest(rate));
+            text += fmt::format("\n[{}]\n{} = {}\n", section, verb, points);
+        }
+    }
     return text;
 }
 

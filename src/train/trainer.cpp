@@ -128,14 +128,16 @@ int Trainer::run() {
         const StepResult result = step(done_ + 1);
         on_rank_zero(environment_.world, std::function<void()>([&] { log_->step(result.record); }));
         if (!result.finite) {
+            const std::string first = engine_->first_non_finite();
+            const std::string what =
+                fmt::format("step {}: the loss is {}{}", done_ + 1, result.record.loss,
+                            first.empty() ? "" : fmt::format(", the gradient of '{}' (and perhaps of others) is not finite", first));
             if (config_.training.nonfinite == NonFinite::Stop) {
-                fail(Failure::Diverged,
-                     "step {}: loss {} or its gradient is not finite; the last checkpoint is kept. Lower optimizer.learning_rate, or set "
-                     "training.nonfinite = skip",
-                     done_ + 1, result.record.loss);
+                fail(Failure::Diverged, "{}; the last checkpoint is kept. Lower optimizer.learning_rate, or set training.nonfinite = skip",
+                     what);
             }
             ++skipped_;
-            say(fmt::format("step {}: loss or gradient is not finite, no update was made ({} skipped so far)", done_ + 1, skipped_));
+            say(fmt::format("{}; no update was made ({} skipped so far)", what, skipped_));
         }
         ++done_;
         progress.step(result.record, data_->plan->epochs_done(done_));

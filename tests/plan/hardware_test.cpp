@@ -78,6 +78,7 @@ TEST(Hardware, AWrittenFileReadsBack) {
     EXPECT_EQ(again.gpus[0].memory, h.gpus[0].memory);
     EXPECT_EQ(again.gpus[0].bf16_tflops, h.gpus[0].bf16_tflops);
     EXPECT_EQ(again.link_bandwidth, h.link_bandwidth);
+    EXPECT_EQ(again.node_rates, h.node_rates);
 }
 
 }  // namespace
