@@ -71,9 +71,12 @@ def build(tree: Path, targets: list) -> None:
 
 
 def prepare(tree: Path) -> None:
-    """A copy of the tracked and untracked files, newer than the copy before only where they differ."""
-    listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT)
-    for name in listed.stdout.splitlines():
+    """A copy of the tracked and untracked files, newer than the copy before only where they differ. Other files go, but for the build."""
+    listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).stdout.splitlines()
+    for old in [path for path in tree.rglob("*") if path.is_file() and path.relative_to(tree).parts[0] != "build"]:
+        if str(old.relative_to(tree)) not in listed:
+            old.unlink()
+    for name in listed:
         source, target = ROOT / name, tree / name
         if not source.is_file() or (target.is_file() and target.read_bytes() == source.read_bytes()):
             continue
