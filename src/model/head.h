@@ -17,7 +17,7 @@ struct Head {
     const Parameter* weight = nullptr;  ///< [vocabulary, hidden]; the embedding's where the head is tied
 
     /// Chunk of logits: at most this many bytes of fp32 (at least one row).
-    static constexpr std::int64_t kChunkBytes = std::int64_t{32} << 20;
+    static constexpr std::int64_t kChunkBytes = std::int64_t{64} << 20;
 
     /// Adds the loss of `trained` positions (int32 [m], distinct, of x [n, hidden]) with `targets` (int32 [m]) to loss_sum (fp64 [1]).
     /// With dx [n, hidden], overwrites it with d loss / d x and adds to the gradients of what is trained here.

@@ -102,6 +102,8 @@ void RandomSource::read(const Parameter& p, std::int64_t first, std::int64_t las
     const std::int64_t row = p.global.elements() / p.global[0];
     const auto key = hash_name(p.name);
     std::vector<double> wide(static_cast<std::size_t>((last - first) * row));
+    // Every element is a function of its own number: any number of threads draws the same.
+#pragma omp parallel for schedule(static)
     for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = value(p, key, static_cast<std::uint64_t>(first * row) + i);
     convert_elements(DType::F64, wide.data(), dtype, out, wide.size());
 }
