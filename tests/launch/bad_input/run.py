@@ -126,7 +126,8 @@ def main():
         scratch = Path(directory)
         fresh, trained = make_good(scratch, program, root)
         work = []
-        with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as pool:
+        # mpirun waits for two seconds after a rank that failed, and uses no processor meanwhile.
+        with ThreadPoolExecutor(max_workers=5 * (os.cpu_count() or 1)) as pool:
             for case in cases:
                 good = trained if case in table_state.CASES else fresh
                 for ranks in (1, 2) if case[2].startswith(("train", "eval")) else (1,):
