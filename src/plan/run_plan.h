@@ -24,6 +24,7 @@ struct RunPlan {
         double step_seconds;
     };
     std::vector<Help> suggestions;  ///< where it does not fit
+    std::vector<std::string> assumptions;
 };
 
 /// `ranks` of the hardware's; `threads` of a rank on CPUs, where device.threads does not say. Throws Configuration where the layout does

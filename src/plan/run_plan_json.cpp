@@ -77,7 +77,7 @@ Json to_json(const RunPlan& plan, const RunConfig& config) {
         {"tokens_per_second", plan.tokens_per_step / t.total()},
         {"mfu", plan.mfu},
         {"suggestions", Json::array()},
-        {"assumptions", assumptions()}};
+        {"assumptions", plan.assumptions}};
     for (const auto& [s, seconds] : plan.suggestions) {
         json["suggestions"].push_back(
             {{"change", s.change}, {"saves_bytes", plan.memory.peak() - s.plan.peak()}, {"step_seconds", seconds}, {"fits", s.fits}});

@@ -82,8 +82,8 @@ double useful_flops_per_token(const RunConfig& config, const MemoryPlan& plan, c
     return weights + attention;
 }
 
-std::vector<std::string> assumptions() {
-    return {
+std::vector<std::string> assumptions(const Hardware& hardware) {
+    std::vector<std::string> sentences = {
         fmt::format("every sequence has data.max_seq_length tokens and every position is trained"),
         fmt::format("an op takes the longer of its arithmetic at the sustained matrix-product rate ({} of it for attention) and its memory "
                     "traffic at {} of the specified bandwidth",
@@ -91,6 +91,9 @@ std::vector<std::string> assumptions() {
         "gradients are all-reduced after the last micro-batch, in a ring through the slowest link, and nothing overlaps",
         "preparing data, validation and checkpoints are not counted",
     };
+    if (hardware.gpus.front().backend == "cuda")
+        sentences.emplace_back("the workspace of GPU ops is not modelled yet: that of the cpu backend is counted in its place");
+    return sentences;
 }
 
 }  // namespace tandem

@@ -23,6 +23,6 @@ struct StepTime {
 [[nodiscard]] double useful_flops_per_token(const RunConfig& config, const MemoryPlan& plan, const ModelConfig& model);
 
 /// The sentences that say what the figures rest on.
-[[nodiscard]] std::vector<std::string> assumptions();
+[[nodiscard]] std::vector<std::string> assumptions(const Hardware& hardware);
 
 }  // namespace tandem
