@@ -33,6 +33,7 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     const int threads = runtime.threads_per_rank();
     OpenedModel opened = open_model(config, Trained::Nothing);
     const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size()));
+    require_available(plan, runtime.world(), runtime.local_size());
     Device device = make_device(config, threads);
     reserve(device, plan.bytes);
     const TextTools tools = load_text_tools(config);

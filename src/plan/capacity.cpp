@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -23,6 +24,16 @@ std::optional<std::size_t> group_limit(const char* file) {
     std::ifstream stream(file);
     std::size_t bytes = 0;
     if (stream >> bytes) return bytes;
+    return std::nullopt;
+}
+
+/// MemAvailable of /proc/meminfo, bytes; nothing where the kernel does not say.
+std::optional<std::size_t> available_memory() {
+    std::ifstream file("/proc/meminfo");
+    constexpr std::string_view kKey = "MemAvailable:";
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with(kKey)) return std::stoull(line.substr(kKey.size())) * 1024;
+    }
     return std::nullopt;
 }
 
@@ -98,6 +109,20 @@ MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity) 
         help = "; no smaller micro-batch, shorter sequence or recomputation of this run fits: `tandem plan` shows what each saves";
     fail(Failure::OutOfMemory, "out of memory, planned: a rank needs {} bytes ({}), has {} ({}); {}{}", plan.peak(),
          human_bytes(plan.peak()), capacity.bytes, capacity.source, describe(plan.bytes), help);
+}
+
+void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks) {
+    const std::size_t need = plan.peak() * static_cast<std::size_t>(local_ranks);
+    const std::size_t available = available_memory().value_or(need);
+    std::array<std::int64_t, 2> worst = {need > available ? static_cast<std::int64_t>(need - available) : 0,
+                                         -static_cast<std::int64_t>(available)};
+    world.max(worst);
+    if (worst[0] == 0) return;
+    fail(Failure::OutOfMemory,
+         "out of memory, planned: a rank needs {} bytes ({}), and the {} of a host have {} bytes ({}) available between them now, {} too "
+         "little; end other programs, or see `tandem plan` for what would lower the need",
+         plan.peak(), human_bytes(plan.peak()), local_ranks == 1 ? "one rank" : fmt::format("{} ranks", local_ranks), -worst[1],
+         human_bytes(static_cast<std::size_t>(-worst[1])), human_bytes(static_cast<std::size_t>(worst[0])));
 }
 
 std::string describe(const MemoryBytes& bytes) {

@@ -35,6 +35,11 @@ struct Suggestion {
 /// choose_plan() of a run that is about to start. Throws OutOfMemory naming need, have, the largest kinds and what would help.
 [[nodiscard]] MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity);
 
+/// Other programs use memory, too: throws OutOfMemory where the ranks of some host need more than it has to give right now. Collective
+/// over `world`, before anything is allocated. (What is chosen by itself follows the machine's memory, not this figure, so that it
+/// is the same in every run.)
+void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks);
+
 /// "weights 266.0 MiB, gradients 18.6 MiB, ...": the kinds that are not empty.
 [[nodiscard]] std::string describe(const MemoryBytes& bytes);
 

@@ -59,6 +59,7 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
       tools_(load_text_tools(config)),
       mesh_(environment.world, mesh_of(layout_)),
       checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
+    require_available(plan_, environment.world, environment.local_ranks);
     reserve(device_, plan_.bytes);
     model_ = load_model(config, std::move(opened_), device_, config.data.max_seq_length);
     prove_shared_directory(config.output.dir, config.method.type == Method::Full ? "model" : "adapter", environment.world);

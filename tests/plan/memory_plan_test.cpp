@@ -83,5 +83,20 @@ TEST(Capacity, ARunThatDoesNotFitIsRefusedWithWhatWould) {
     }
 }
 
+TEST(Capacity, WhatOtherProgramsUseIsNotThere) {
+    const auto self = make_self_communicator();
+    MemoryPlan plan;
+    plan.bytes[0] = std::size_t{1} << 20U;
+    EXPECT_NO_THROW(require_available(plan, *self, 2));
+    plan.bytes[0] = std::size_t{1} << 50U;
+    try {
+        require_available(plan, *self, 2);
+        FAIL() << "a pebibyte is available";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.failure(), Failure::OutOfMemory);
+        EXPECT_NE(std::string(error.what()).find(std::to_string(std::size_t{1} << 50U)), std::string::npos) << error.what();
+    }
+}
+
 }  // namespace
 }  // namespace tandem
