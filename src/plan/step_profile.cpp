@@ -8,7 +8,7 @@
 #include "kernels/base/philox.h"
 #include "kernels/timed/backend_timed.h"
 #include "src/engine/engine.h"
-#include "src/plan/memory_plan.h"
+#include "src/plan/capacity.h"
 #include "src/plan/this_machine.h"
 
 namespace tandem {
@@ -89,9 +89,7 @@ StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps
     config.model.init = ModelInit::Random;
     StepProfile profile;
     const auto start = Clock::now();
-    const MemoryPlan plan =
-        plan_memory({config, {}, Purpose::Train, threads},
-                    config.training.recompute == Recompute::Full ? ActivationPolicy::Recompute : ActivationPolicy::Keep);
+    const MemoryPlan plan = plan_that_fits({config, {}, Purpose::Train, threads}, capacity_here(config, 1));
     const std::int64_t vocabulary = load_model_config(config.model.path).vocabulary;
     const RandomRows rows(config.training.micro_batch_size, config.data.max_seq_length, vocabulary);
     {

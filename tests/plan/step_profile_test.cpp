@@ -35,6 +35,10 @@ TEST(StepProfile, CountsWhatTheDryRunCounts) {
     EXPECT_LE(profile.memory_peak_bytes, plan.peak());
 }
 
+TEST(StepProfile, DoesNotStartWhatDoesNotFit) {
+    EXPECT_THROW((void)profile_step(config_of("[device]\nmemory_limit = 100kB\n"), 1, 1), Error);
+}
+
 TEST(StepProfile, SaysWhatItMeasured) {
     const StepProfile profile = profile_step(config_of("[method]\ntype = full\n"), 1, 1);
     const auto json = to_json(profile);
