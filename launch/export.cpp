@@ -46,7 +46,6 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
 
     const fs::path file = find_checkpoint(checkpoint);
     require_empty(directory);
-    verify_checkpoint(file);
     const CheckpointHeader header = read_checkpoint_header(file);
     ResultRecipe recipe = header.recipe;
     if (model) recipe.model = *model;

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "src/io/hdf5_file.h"
 #include "tests/support/program.h"
 
 namespace tandem::test {
@@ -71,11 +72,25 @@ TEST(Export, AModelIsThatOfTheRunAndItsBaseMayMove) {
     EXPECT_FALSE(fs::exists(scratch / "x"));
 }
 
+/// Flips a bit of a trained tensor: HDF5 itself does not notice.
+void damage(const std::string& checkpoint) {
+    const Hdf5File file = Hdf5File::open(checkpoint);
+    const auto at = static_cast<std::streamoff>(file.dataset("master/" + file.children("master").front()).offset) + 5;
+    std::fstream f(checkpoint, std::ios::in | std::ios::out | std::ios::binary);
+    f.seekg(at);
+    const char c = static_cast<char>(f.get());
+    f.seekp(at);
+    f.put(static_cast<char>(c ^ 0x40));
+}
+
 TEST(Export, ADamagedCheckpointIsPassedOverInARunAndRefusedByName) {
     const Scratch scratch;
     train(scratch / "run", {});
     fs::resize_file(step(scratch / "run", 3), fs::file_size(step(scratch / "run", 3)) - 100);
     expect_refused({"export", step(scratch / "run", 3), scratch / "x"}, 3, "step-3.h5");
+    EXPECT_FALSE(fs::exists(scratch / "x"));
+    damage(step(scratch / "run", 1));
+    expect_refused({"export", step(scratch / "run", 1), scratch / "x"}, 3, "checksum");
     EXPECT_FALSE(fs::exists(scratch / "x"));
     const Finished end = run_well({"export", scratch / "run", scratch / "out"});
     EXPECT_NE(end.out.find("after step 2"), std::string::npos) << end.out;
