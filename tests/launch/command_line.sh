@@ -102,6 +102,16 @@ refuse_by 3 2 "unknown subcommand 'trian'" trian
 "$root/tests/support/mpi-run" 2 60 "$program" --version >out 2>err || complain 'two ranks: --version fails'
 [ "$(wc -l <out)" = 1 ] || complain "two ranks print --version $(wc -l <out) times"
 
+# What doctor measures, plan reads, its reductions between two ranks included; a plan has an answer also where nothing fits.
+"$root/tests/support/mpi-run" 2 60 "$program" doctor --hardware here.ini >out 2>err || complain 'two ranks: doctor --hardware fails'
+grep -q '^all_reduce = 16777216:' here.ini || complain "doctor's hardware file has no measured all_reduce"
+accept plan "$root/configs/bench-lora-135m.ini" --model.path "$root/configs/models/smollm2-135m" --hardware here.ini --training.micro_batch_size 2
+grep -q ': 2 ranks' out || complain "plan does not see the two ranks of doctor's hardware file"
+"$program" plan "$root/configs/bench-lora-135m.ini" --model.path "$root/configs/models/smollm2-135m" --hardware here.ini --training.micro_batch_size 2 \
+    --device.memory_limit 100MiB >out 2>err
+[ $? -eq 4 ] || complain 'plan of what does not fit: exit code is not 4'
+grep -q 'does NOT fit' out || complain 'plan of what does not fit does not say so'
+
 # Where nothing can be written.
 "$program" --help >/dev/full 2>err
 check=$?
