@@ -16,15 +16,25 @@ struct Box {
     Shape shape;
 };
 
+/// One parameter of which this rank holds at least a part. Bucket and storage are the same on all tensor-parallel ranks of a stage,
+/// so that flat intervals of a bucket mean the same elements of a replica on each of them.
 struct Parameter {
     std::string name;  ///< canonical Hugging Face (or PEFT) name
     Shape global;      ///< logical shape
     Box box;           ///< what this rank holds of it
-    Tensor weight;     ///< compute copy, [box.shape], in the model's dtype
-    Tensor gradient;   ///< sum over trained tokens, [box.shape], accumulation type; set by GradientBuckets for trained ones
+    /// Shape of the storage: box.shape, or more rows than that where the rows do not divide over the tensor-parallel ranks. Rows
+    /// beyond the box are zero, are no part of the model, and stay zero.
+    Shape storage;
+    Tensor weight;    ///< compute copy, [storage], in the model's dtype
+    Tensor gradient;  ///< sum over trained tokens, [storage], accumulation type; set by GradientBuckets for trained ones
     bool trainable = false;
-    bool counts_in_norm = true;  ///< false on ranks that hold a replica which another rank counts
-    int bucket = 0;              ///< parameters of one bucket are reduced together: layer order
+    bool counts_in_norm = true;  ///< false on ranks that hold a replica which another rank counts (and saves)
+    /// A replica on every tensor-parallel rank, each of which forms a part of its gradient: norms under sequence parallelism, the
+    /// factor of an adapter that is not split. The parts are added up once a step.
+    bool sum_over_tensor = false;
+    /// On the first and on the last pipeline stage, as embedding and as head: the gradients of both are added up once a step.
+    bool sum_over_ends = false;
+    int bucket = 0;  ///< parameters of one bucket are reduced together: the unit's number (see program.h); a tied embedding's is 0
 };
 
 using ParamTable = std::vector<Parameter>;
