@@ -14,9 +14,16 @@ std::string_view name(MemoryKind kind) {
 }
 
 Arena::Arena(Backend& backend, MemoryKind kind, std::size_t capacity)
-    : backend_(backend), kind_(kind), capacity_(capacity), base_(static_cast<std::byte*>(backend.reserve(capacity))) {}
+    : backend_(&backend), kind_(kind), capacity_(capacity), base_(static_cast<std::byte*>(backend.reserve(capacity))) {}
 
-Arena::~Arena() { backend_.unreserve(base_, capacity_); }
+Arena::Arena(MemoryKind kind, const Tensor& memory)
+    : backend_(nullptr), kind_(kind), capacity_(memory.bytes()), base_(static_cast<std::byte*>(memory.raw())) {
+    require(memory.contiguous(), "an arena in {}, which is not contiguous", memory.str());
+}
+
+Arena::~Arena() {
+    if (backend_) backend_->unreserve(base_, capacity_);
+}
 
 Tensor Arena::allocate(std::string_view tensor, DType dtype, const Shape& shape) {
     const auto need = static_cast<std::size_t>(shape.elements()) * size_of(dtype);

@@ -40,6 +40,8 @@ public:
 
     /// Reserves `capacity` bytes of `backend`'s memory.
     Arena(Backend& backend, MemoryKind kind, std::size_t capacity);
+    /// Hands out parts of `memory`, contiguous bytes of another arena that must outlive this one.
+    Arena(MemoryKind kind, const Tensor& memory);
     ~Arena();
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
@@ -57,7 +59,7 @@ public:
     [[nodiscard]] std::size_t peak() const { return peak_; }
 
 private:
-    Backend& backend_;
+    Backend* backend_;  ///< null: the memory is another arena's
     MemoryKind kind_;
     std::size_t capacity_;
     std::size_t used_ = 0;

@@ -1,44 +1,66 @@
-// The part of a run that holds device memory and computes: model, gradients, optimizer state. The trainer drives it with real
-// batches; the planner drives it, on the dry backend, with the largest legal ones.
+// The part of a run that holds device memory and computes: a rank's part of the model, its gradients and optimizer state, driven by the
+// programs of its layout. The trainer drives it with real batches; the planner drives it, on the dry backend, with the largest legal ones.
 #pragma once
 
+#include <map>
+
+#include "parallel/executor.h"
+#include "parallel/rank_groups.h"
 #include "src/engine/model_setup.h"
+#include "src/engine/model_stage.h"
 #include "src/engine/optimizer.h"
+#include "src/engine/split.h"
 #include "src/engine/train_state.h"
 
 namespace tandem {
 
+struct EngineSettings {
+    const OptimizerSection& optimizer;
+    const Split& split;
+    ActivationPolicy policy = ActivationPolicy::Keep;
+    int micro_batches = 1;                ///< of a rank in a step at most: sizes the slots
+    std::int64_t tokens = 0;              ///< of a micro-batch at most: sizes the messages
+    std::vector<std::size_t> slot_bytes;  ///< of each chunk of this rank, from a plan; empty in dry runs, which find out
+};
+
 class Engine {
 public:
-    /// Allocates gradients, masters and optimizer state of what `model` trains; contents are undefined until fill_masters() or a
-    /// checkpoint. All references must outlive this.
-    Engine(const OptimizerSection& settings, Transformer& model, DeviceMemory& memory, Communicator& data, ActivationPolicy policy);
+    /// Allocates gradients, masters and optimizer state of what `model` trains, and the slots; contents are undefined until fill_masters()
+    /// or a checkpoint. All references must outlive this. `place` is this rank's.
+    Engine(const EngineSettings& settings, const MeshIndex& place, Transformer& model, DeviceMemory& memory, const RankGroups& groups);
 
-    /// Start of a step: gradients and loss to zero.
-    void start();
-    /// Forward and backward of one micro-batch of this rank.
-    void accumulate(const HostBatch& batch) { model_.train(batch, policy_, loss_sum_); }
-    /// After the last micro-batch: reduces gradients and loss over the data-parallel group; returns the sum of the token losses of the
-    /// global batch. Collective.
-    double reduce();
-    /// Whether the reduced gradients are finite; the same answer on every rank.
-    [[nodiscard]] bool gradients_finite();
-    /// The first parameter whose reduced gradient is not finite, by name; empty if all are.
+    /// Forward and backward of this rank's micro-batches of a step (empty ones count), and the reduction of gradients and loss; returns the sum of the
+    /// token losses of the global batch, the same bits on every rank. Collective.
+    double accumulate(std::span<const HostBatch> micro_batches);
+    /// Norm of the mean gradient of `tokens` trained tokens before clipping; not finite where any gradient is not. Collective.
+    double clip(std::int64_t tokens);
+    /// The first parameter whose reduced gradient is not finite, by name; empty if all are. Collective.
     [[nodiscard]] std::string first_non_finite();
-    /// Clips and updates; returns the norm of the mean gradient before clipping. `tokens` trained in the global batch; `step` from 1.
-    double update(double learning_rate, std::int64_t tokens, std::int64_t step);
+    /// Updates with what clip() found. `step` counts from 1. Collective.
+    void update(double learning_rate, std::int64_t step);
 
     [[nodiscard]] TrainState& state() { return state_; }
-    [[nodiscard]] ActivationPolicy policy() const { return policy_; }
+    [[nodiscard]] ActivationPolicy policy() const { return settings_.policy; }
+    [[nodiscard]] std::vector<std::size_t> slot_peaks() const { return stage_.slot_peaks(); }
+    /// Who is told of every instruction: a trace, a planner. Null: nobody.
+    void observe(InstructionObserver* observer) { observer_ = observer; }
 
 private:
+    const Program& program(int micro_batches);
+    [[nodiscard]] StageSettings stage_settings() ;
+    EngineSettings settings_;
+    MeshIndex place_;
     Transformer& model_;
-    Communicator& data_;
-    ActivationPolicy policy_;
+    RankGroups groups_;
+    std::map<int, Program> programs_;  ///< by the number of micro-batches
     GradientBuckets buckets_;
     Optimizer optimizer_;
     TrainState state_;
     Tensor loss_sum_;  ///< fp64 [1]
+    ModelStage stage_;
+    Executor executor_;
+    const Program* running_ = nullptr;
+    InstructionObserver* observer_ = nullptr;
 };
 
 }  // namespace tandem

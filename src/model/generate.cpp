@@ -38,19 +38,12 @@ std::int32_t pick_token(std::span<const float> logits, const GenerateSettings& s
     return order[kept - 1];
 }
 
-std::vector<std::int32_t> generate(Transformer& model, std::span<const std::int32_t> prompt, const GenerateSettings& settings,
+std::vector<std::int32_t> generate(Decoder& decoder, std::span<const std::int32_t> prompt, const GenerateSettings& settings,
                                    const std::function<bool(std::int32_t)>& on_token) {
     require(!prompt.empty(), "an empty prompt has no next token");
-    ArenaScope scope(model.memory()[MemoryKind::Activations]);
-    const auto capacity = static_cast<std::int64_t>(prompt.size()) + settings.max_new_tokens;
-    auto cache = model.make_cache(capacity);
-    std::int64_t length = 0;
     std::vector<float> logits;
-    for (std::size_t first = 0; first < prompt.size(); first += kPromptChunk) {
-        const auto chunk = prompt.subspan(first, std::min(kPromptChunk, prompt.size() - first));
-        logits = model.decode(chunk, cache, length);
-        length += static_cast<std::int64_t>(chunk.size());
-    }
+    for (std::size_t first = 0; first < prompt.size(); first += kPromptChunk)
+        logits = decoder.next(prompt.subspan(first, std::min(kPromptChunk, prompt.size() - first)));
     std::vector<std::int32_t> out;
     while (static_cast<std::int64_t>(out.size()) < settings.max_new_tokens) {
         const std::int32_t next = pick_token(logits, settings, out.size());
@@ -58,7 +51,7 @@ std::vector<std::int32_t> generate(Transformer& model, std::span<const std::int3
         out.push_back(next);
         if (on_token && !on_token(next)) break;
         if (static_cast<std::int64_t>(out.size()) == settings.max_new_tokens) break;
-        logits = model.decode(std::span(&out.back(), 1), cache, length++);
+        logits = decoder.next(std::span(&out.back(), 1));
     }
     return out;
 }

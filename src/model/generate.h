@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "src/model/transformer.h"
+#include "src/model/decoder.h"
 
 namespace tandem {
 
@@ -20,7 +20,7 @@ struct GenerateSettings {
 
 /// Continuation of `prompt` (at least one id). `on_token` sees every id as it comes and may end the text by returning false.
 /// Prompt and continuation together fit the transformer's rotation tables.
-std::vector<std::int32_t> generate(Transformer& model, std::span<const std::int32_t> prompt, const GenerateSettings& settings,
+std::vector<std::int32_t> generate(Decoder& decoder, std::span<const std::int32_t> prompt, const GenerateSettings& settings,
                                    const std::function<bool(std::int32_t)>& on_token = {});
 
 /// Picks the next token from logits; `position` numbers the draw.

@@ -1,54 +1,200 @@
 #include "src/model/linear.h"
 
+#include <numeric>
+
 #include "kernels/ops/bias.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/matmul.h"
 
 namespace tandem {
+namespace {
 
-void Linear::forward(Context& ctx, const Tensor& x, const Tensor& row_ids, const Tensor& u, const Tensor& y) const {
-    ops::matmul(ctx, {x}, transposed(weight->weight), y);  // y = x W^T
-    if (bias) ops::bias_add(ctx, bias->weight, y);         // y += b
-    if (!a) return;
-    ArenaScope scope(ctx.workspace);
-    Tensor dropped = x;
-    if (dropout.probability > 0 && row_ids) {
-        dropped = ctx.workspace.allocate("lora dropout", x.dtype(), x.shape());
-        ops::dropout(ctx, dropout, row_ids, x, dropped);
-    }
-    ops::matmul(ctx, {dropped}, transposed(a->weight), u);                      // u = x A^T
-    ops::matmul(ctx, {u}, transposed(b->weight), y, scale, Write::Accumulate);  // y += s u B^T
+/// A wide matrix and the narrow low-rank ones beside it, as columns of one tensor: they travel in one message.
+struct Wide {
+    Wide(Context& ctx, std::string_view name, DType dtype, std::int64_t rows, std::int64_t width, std::int64_t low)
+        : all(ctx.workspace.allocate(name, dtype, {rows, width + low})), width_(width) {}
+    Tensor all;
+    [[nodiscard]] Tensor wide() const { return all.columns(0, width_); }
+    [[nodiscard]] Tensor low(std::int64_t first, std::int64_t count) const { return all.columns(width_ + first, width_ + first + count); }
+
+private:
+    std::int64_t width_;
+};
+
+/// The low-rank branch's input: x, or x through the mask, in workspace.
+Tensor dropped(Context& ctx, const Linear& layer, const Tensor& ids, const Tensor& x) {
+    if (layer.dropout.probability == 0 || !ids) return x;
+    const Tensor y = ctx.workspace.allocate("lora dropout", x.dtype(), x.shape());
+    ops::dropout(ctx, layer.dropout, ids, x, y);
+    return y;
 }
 
-void Linear::backward(Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& row_ids, const Tensor& u, const Tensor& dx,
-                      Write write) const {
-    if (dx) ops::matmul(ctx, {dy}, {weight->weight}, dx, 1.0, write);                                        // dx = dy W
-    if (weight->trainable) ops::matmul(ctx, transposed(dy), {x}, weight->gradient, 1.0, Write::Accumulate);  // dW += dy^T x
-    if (bias && bias->trainable) ops::bias_backward(ctx, dy, bias->gradient);                                // db += sum dy
-    if (a) backward_lora(ctx, dy, x, row_ids, u, dx);
-}
-
-void Linear::backward_lora(Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& row_ids, const Tensor& u,
-                           const Tensor& dx) const {
+/// dA += s t^T x;  dx += s t A (through the mask); x and t have the same rows.
+void backward_a(Context& ctx, const Linear& layer, const Tensor& ids, const Tensor& t, const Tensor& x, const Tensor& dx) {
     ArenaScope scope(ctx.workspace);
-    const bool drops = dropout.probability > 0 && row_ids;
-    Tensor dropped = x;
-    if (drops) {
-        dropped = ctx.workspace.allocate("lora dropout", x.dtype(), x.shape());
-        ops::dropout(ctx, dropout, row_ids, x, dropped);
-    }
-    const Tensor t = ctx.workspace.allocate("lora t", dy.dtype(), {dy.extent(0), rank()});
-    ops::matmul(ctx, {dy}, {b->weight}, t);                                             // t = dy B
-    ops::matmul(ctx, transposed(t), {dropped}, a->gradient, scale, Write::Accumulate);  // dA += s t^T x
-    ops::matmul(ctx, transposed(dy), {u}, b->gradient, scale, Write::Accumulate);       // dB += s dy^T u
+    const Tensor masked = dropped(ctx, layer, ids, x);
+    ops::matmul(ctx, transposed(t), {masked}, layer.a->gradient, layer.scale, Write::Accumulate);
     if (!dx) return;
-    if (!drops) {
-        ops::matmul(ctx, {t}, {a->weight}, dx, scale, Write::Accumulate);  // dx += s t A
+    if (masked.raw() == x.raw()) {
+        ops::matmul(ctx, {t}, {layer.a->weight}, dx, layer.scale, Write::Accumulate);
         return;
     }
-    ops::matmul(ctx, {t}, {a->weight}, dropped, scale);  // the same through the mask
-    ops::dropout(ctx, dropout, row_ids, dropped, dropped);
-    ops::add(ctx, dx, dropped, dx);
+    ops::matmul(ctx, {t}, {layer.a->weight}, masked, layer.scale);
+    ops::dropout(ctx, layer.dropout, ids, masked, masked);
+    ops::add(ctx, dx, masked, dx);
+}
+
+void backward_b(Context& ctx, const Linear& layer, const Tensor& dy, const Tensor& u) {
+    ops::matmul(ctx, transposed(dy), {u}, layer.b->gradient, layer.scale, Write::Accumulate);  // dB += s dy^T u
+}
+
+/// dW += dy^T x, dy and x of all rows;  db += sum dy over `bias_rows`, of which each rank that has the bias sums its own.
+void backward_weight(Context& ctx, const Linear& layer, const Tensor& dy, const Tensor& x, const Tensor& bias_rows) {
+    if (layer.weight->trainable) ops::matmul(ctx, transposed(dy), {x}, layer.weight->gradient, 1.0, Write::Accumulate);
+    if (layer.bias && layer.bias->trainable) ops::bias_backward(ctx, bias_rows, layer.bias->gradient);
+}
+
+std::int64_t low_width(std::span<const ColumnUse> layers) {
+    return std::accumulate(layers.begin(), layers.end(), std::int64_t{0},
+                           [](auto sum, const auto& use) { return sum + use.layer->rank(); });
+}
+
+/// u = x A^T of every adapted layer on this rank's rows, into the columns of `into` one after another, or into each one's own u.
+void project_low(Context& ctx, const LayerRows& rows, const Tensor& h, std::span<const ColumnUse> layers, const Wide* into) {
+    std::int64_t first = 0;
+    for (const auto& [layer, u, y] : layers) {
+        if (!layer->a) continue;
+        ArenaScope scope(ctx.workspace);
+        const Tensor input = dropped(ctx, *layer, rows.own_ids(), h);
+        ops::matmul(ctx, {input}, transposed(layer->a->weight), into ? into->low(first, layer->rank()) : u);
+        first += layer->rank();
+    }
+}
+
+}  // namespace
+
+void column_forward(Context& ctx, const LayerRows& rows, const Tensor& h, std::span<const ColumnUse> layers) {
+    ArenaScope scope(ctx.workspace);
+    Tensor all = h;
+    if (rows.group.split()) {
+        const std::int64_t low = low_width(layers), n = h.extent(0);
+        const Wide own(ctx, "rows to gather", h.dtype(), n, h.extent(1), low);
+        const Wide gathered(ctx, "gathered rows", h.dtype(), n * rows.group.size(), h.extent(1), low);
+        ops::cast(ctx, h, own.wide());
+        project_low(ctx, rows, h, layers, &own);
+        rows.group.gather(ctx, own.all, gathered.all);
+        all = gathered.wide();
+        std::int64_t first = 0;
+        for (const auto& [layer, u, y] : layers) {
+            if (layer->a) ops::cast(ctx, gathered.low(first, layer->rank()), u);
+            first += layer->rank();
+        }
+    } else {
+        project_low(ctx, rows, h, layers, nullptr);
+    }
+    for (const auto& [layer, u, y] : layers) {
+        ops::matmul(ctx, {all}, transposed(layer->weight->weight), y);                                          // y = h W^T
+        if (layer->bias) ops::bias_add(ctx, layer->bias->weight, y);                                            // y += b
+        if (layer->a) ops::matmul(ctx, {u}, transposed(layer->b->weight), y, layer->scale, Write::Accumulate);  // y += s u B^T
+    }
+}
+
+void column_backward_weight(Context& ctx, const LayerRows& rows, const Tensor& h, std::span<const ColumnUse> layers) {
+    bool trains = false;
+    for (const auto& use : layers) trains = trains || use.layer->weight->trainable;
+    if (!trains) return;
+    ArenaScope scope(ctx.workspace);
+    Tensor all = h;
+    if (rows.group.split()) {
+        all = ctx.workspace.allocate("gathered rows", h.dtype(), {h.extent(0) * rows.group.size(), h.extent(1)});
+        rows.group.gather(ctx, h, all);
+    }
+    for (const auto& [layer, u, dy] : layers) backward_weight(ctx, *layer, dy, all, dy);
+}
+
+void column_backward(Context& ctx, const LayerRows& rows, BackwardPart part, const Tensor& h, std::span<const ColumnUse> layers,
+                     const Tensor& dh) {
+    ArenaScope scope(ctx.workspace);
+    const bool split = rows.group.split();
+    const std::int64_t low = low_width(layers), n = layers[0].y.extent(0), width = dh ? h.extent(1) : 0;
+    // Partial sums over the ranks' outputs: dh = sum dy W, t = dy B.
+    const Wide partial(ctx, "dh before its sum", h.dtype(), n, split ? width : 0, low);
+    const Tensor dh_all = split && dh ? partial.wide() : dh;
+    std::int64_t first = 0;
+    Write write = Write::Overwrite;
+    for (const auto& [layer, u, dy] : layers) {
+        if (dh) ops::matmul(ctx, {dy}, {layer->weight->weight}, dh_all, 1.0, write);
+        write = Write::Accumulate;
+        if (layer->a) {
+            ops::matmul(ctx, {dy}, {layer->b->weight}, partial.low(first, layer->rank()));
+            backward_b(ctx, *layer, dy, u);
+        }
+        first += layer->rank();
+    }
+    const Wide own = split ? Wide(ctx, "dh", h.dtype(), h.extent(0), width, low) : partial;
+    if (split && width + low > 0) {
+        rows.group.sum_scatter(ctx, partial.all, own.all);
+        if (dh) ops::cast(ctx, own.wide(), dh);
+    }
+    first = 0;
+    for (const auto& use : layers) {
+        if (use.layer->a) backward_a(ctx, *use.layer, rows.own_ids(), own.low(first, use.layer->rank()), h, dh);
+        first += use.layer->rank();
+    }
+    if (part == BackwardPart::Both) column_backward_weight(ctx, rows, h, layers);
+}
+
+void row_forward(Context& ctx, const LayerRows& rows, const Linear& layer, const Tensor& x, const Tensor& u, const Tensor& y) {
+    ArenaScope scope(ctx.workspace);
+    const auto project = [&](const Tensor& wide, const Tensor& low) {
+        ops::matmul(ctx, {x}, transposed(layer.weight->weight), wide);
+        if (layer.a) ops::matmul(ctx, {dropped(ctx, layer, rows.ids, x)}, transposed(layer.a->weight), low);
+    };
+    if (rows.group.split()) {
+        const Wide partial(ctx, "y before its sum", x.dtype(), x.extent(0), y.extent(1), layer.rank());
+        const Wide own(ctx, "y", x.dtype(), y.extent(0), y.extent(1), layer.rank());
+        project(partial.wide(), layer.a ? partial.low(0, layer.rank()) : Tensor());
+        rows.group.sum_scatter(ctx, partial.all, own.all);
+        ops::cast(ctx, own.wide(), y);
+        if (layer.a) ops::cast(ctx, own.low(0, layer.rank()), u);
+    } else {
+        project(y, u);
+    }
+    if (layer.bias) ops::bias_add(ctx, layer.bias->weight, y);
+    if (layer.a) ops::matmul(ctx, {u}, transposed(layer.b->weight), y, layer.scale, Write::Accumulate);
+}
+
+void row_backward_weight(Context& ctx, const LayerRows& rows, const Linear& layer, const Tensor& dy, const Tensor& x) {
+    ArenaScope scope(ctx.workspace);
+    Tensor all = dy;
+    if (rows.group.split() && layer.weight->trainable) {
+        all = ctx.workspace.allocate("gathered dy", dy.dtype(), {x.extent(0), dy.extent(1)});
+        rows.group.gather(ctx, dy, all);
+    }
+    backward_weight(ctx, layer, all, x, dy);
+}
+
+void row_backward(Context& ctx, const LayerRows& rows, BackwardPart part, const Linear& layer, const Tensor& dy, const Tensor& x,
+                  const Tensor& u, const Tensor& dx) {
+    ArenaScope scope(ctx.workspace);
+    const std::int64_t width = dy.extent(1), r = layer.rank();
+    Tensor all = dy, t = layer.a ? ctx.workspace.allocate("lora t", dy.dtype(), {dy.extent(0), r}) : Tensor();
+    if (layer.a) {
+        ops::matmul(ctx, {dy}, {layer.b->weight}, t);  // t = dy B
+        backward_b(ctx, layer, dy, u);
+    }
+    if (rows.group.split()) {
+        const Wide own(ctx, "dy to gather", dy.dtype(), dy.extent(0), width, r);
+        const Wide gathered(ctx, "gathered dy", dy.dtype(), x.extent(0), width, r);
+        ops::cast(ctx, dy, own.wide());
+        if (layer.a) ops::cast(ctx, t, own.low(0, r));
+        rows.group.gather(ctx, own.all, gathered.all);
+        all = gathered.wide();
+        if (layer.a) t = gathered.low(0, r);
+    }
+    ops::matmul(ctx, {all}, {layer.weight->weight}, dx);  // dx = dy W
+    if (layer.a) backward_a(ctx, layer, rows.ids, t, x, dx);
+    if (part == BackwardPart::Both) backward_weight(ctx, layer, all, x, dy);
 }
 
 }  // namespace tandem

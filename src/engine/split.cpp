@@ -1,0 +1,96 @@
+#include "src/engine/split.h"
+
+#include <algorithm>
+
+#include "src/model/parameters.h"
+
+namespace tandem {
+namespace {
+
+std::vector<bool> trained_units(const ModelConfig& model, Trained trained, const LoraConfig* lora) {
+    std::vector<bool> units(static_cast<std::size_t>(unit_count(model)), false);
+    for (const Parameter& p : list_parameters(model, trained, lora)) {
+        if (p.trainable) units[static_cast<std::size_t>(p.bucket)] = true;
+    }
+    return units;
+}
+
+Schedule resolve_schedule(const RunConfig& config, int chunks) {
+    switch (config.parallel.schedule) {
+        case PipelineSchedule::GPipe: return Schedule::GPipe;
+        case PipelineSchedule::OneFOneB: return Schedule::OneFOneB;
+        case PipelineSchedule::Interleaved: return Schedule::Interleaved;
+        case PipelineSchedule::ZbH1: return Schedule::ZbH1;
+        case PipelineSchedule::Auto: break;
+    }
+    return chunks > 1 ? Schedule::Interleaved : Schedule::OneFOneB;
+}
+
+/// Adding up gradients after every micro-batch keeps them at 1 / data of their size and sends them so many times; adapters' gradients are too small for
+/// that to pay, and what zb-h1 defers must lie somewhere.
+ReduceMoment resolve_moment(const RunConfig& config, const Split& split) {
+    const bool defers = split.schedule == Schedule::ZbH1 && !split.frozen_base;
+    return config.parallel.zero == 2 && !split.frozen_base && !defers ? ReduceMoment::Each : ReduceMoment::Last;
+}
+
+}  // namespace
+
+std::vector<UnitRange> Split::chunks_of(int stage) const {
+    std::vector<UnitRange> list;
+    for (int c = 0; c < chunks; ++c) list.push_back(parts[static_cast<std::size_t>(c * sizes.pipeline + stage)]);
+    return list;
+}
+
+Placement Split::placement(const MeshIndex& place) const {
+    return {.tensor = sizes.tensor, .tensor_rank = place.tensor, .chunks = chunks_of(place.pipeline)};
+}
+
+int Split::lowest_trained() const { return static_cast<int>(std::ranges::find(trained, true) - trained.begin()); }
+
+MeshIndex mesh_of(const RankLayout& layout) {
+    return {.data = static_cast<int>(layout.data), .tensor = static_cast<int>(layout.tensor), .pipeline = static_cast<int>(layout.pipeline)};
+}
+
+Split resolve_split(const RunConfig& config, const RankLayout& layout, const ModelConfig& model, Trained trained, const LoraConfig* lora) {
+    Split split;
+    split.sizes = mesh_of(layout);
+    // Chunks of a pipeline of one stage would only be messages to oneself.
+    split.chunks = split.sizes.pipeline > 1 ? static_cast<int>(config.parallel.chunks) : 1;
+    split.schedule = resolve_schedule(config, split.chunks);
+    split.parts = place_parts(config, model, split.sizes, split.chunks, trained);
+    split.tied = model.tied_head;
+    split.trained = trained_units(model, trained, lora);
+    split.frozen_base = trained != Trained::Everything;
+    split.sharding.zero = static_cast<int>(config.parallel.zero);
+    split.sharding.moment = resolve_moment(config, split);
+    return split;
+}
+
+namespace {
+
+PipelineShape shape_of(const Split& split, int micro_batches) {
+    return {.stages = split.sizes.pipeline, .chunks = split.chunks, .micro_batches = micro_batches};
+}
+
+}  // namespace
+
+std::vector<Program> step_programs(const Split& split, int micro_batches, ActivationPolicy policy) {
+    Lowering lowering{.parts = split.parts,
+                      .lowest_trained = split.lowest_trained(),
+                      .recompute = policy == ActivationPolicy::Recompute,
+                      .hoisted_units = split.hoisted_units,
+                      .deferred_units = split.deferred_units,
+                      .frozen_base = split.frozen_base,
+                      .reduction = split.sharding.moment == ReduceMoment::Each ? Reduction::Each : Reduction::Last,
+                      .tied = split.tied};
+    for (std::size_t u = 0; u < split.trained.size(); ++u) {
+        if (split.trained[u]) lowering.trained_buckets.push_back(static_cast<int>(u));
+    }
+    return make_programs(split.schedule, shape_of(split, micro_batches), lowering);
+}
+
+std::vector<Program> evaluation_programs(const Split& split, int micro_batches) {
+    return make_forward_programs(shape_of(split, micro_batches), split.parts);
+}
+
+}  // namespace tandem
