@@ -61,6 +61,9 @@ public:
                               const Tensor& dup) = 0;
     // cross_entropy.h
     virtual void cross_entropy(Context&, const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& dlogits) = 0;
+    virtual void cross_entropy_statistics(Context&, const Tensor& logits, const Tensor& labels, const Tensor& statistics) = 0;
+    virtual void cross_entropy_from_statistics(Context&, const Tensor& logits, const Tensor& labels, const Tensor& statistics,
+                                               const Tensor& loss_sum, const Tensor& dlogits) = 0;
     // optimizer.h
     virtual void sum_of_squares(Context&, const Tensor& x, const Tensor& sum) = 0;
     virtual void clip_scale(Context&, const Tensor& sum, double max_norm, double inverse_tokens, const Tensor& norm,

@@ -53,6 +53,13 @@ void DryCpuBackend::cross_entropy(Context& ctx, const Tensor& logits, const Tens
     cpu::take_row_losses(ctx, logits);
 }
 
+void DryCpuBackend::cross_entropy_from_statistics(Context& ctx, const Tensor& logits, const Tensor& labels, const Tensor& statistics,
+                                                  const Tensor& loss_sum, const Tensor& dlogits) {
+    DryBackend::cross_entropy_from_statistics(ctx, logits, labels, statistics, loss_sum, dlogits);
+    ArenaScope scope(ctx.workspace);
+    cpu::take_row_losses(ctx, logits);
+}
+
 void DryCpuBackend::sum_of_squares(Context& ctx, const Tensor& x, const Tensor& sum) {
     DryBackend::sum_of_squares(ctx, x, sum);
     ArenaScope scope(ctx.workspace);

@@ -26,6 +26,8 @@ public:
                             const Tensor& k, const Tensor& v, const Tensor& o, const Tensor& lse, const Tensor& dq, const Tensor& dk,
                             const Tensor& dv) override;
     void cross_entropy(Context&, const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& dlogits) override;
+    void cross_entropy_from_statistics(Context&, const Tensor& logits, const Tensor& labels, const Tensor& statistics,
+                                       const Tensor& loss_sum, const Tensor& dlogits) override;
     void sum_of_squares(Context&, const Tensor& x, const Tensor& sum) override;
 
 private:

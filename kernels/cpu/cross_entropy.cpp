@@ -44,8 +44,16 @@ struct LogSumExp {
     double log_sum;
 };
 
+struct MaxAndSum {
+    float max;
+    double sum;
+};
+
+/// A row of nothing but -inf or NaN must not turn into a number, nor -inf - -inf into NaN for a later piece or part.
+float shift_of(float max) { return std::isinf(max) && max < 0.0F ? 0.0F : max; }
+
 /// In one pass over the row: the sum is rescaled when a piece brings a new maximum.
-LogSumExp log_sum_exp(const Tensor& logits, std::int64_t row) {
+MaxAndSum max_and_sum(const Tensor& logits, std::int64_t row) {
     float max = -std::numeric_limits<float>::infinity();
     double sum = 0.0;
     for_row(row, logits.extent(1), [&](const Piece& p) {
@@ -55,45 +63,107 @@ LogSumExp log_sum_exp(const Tensor& logits, std::int64_t row) {
             sum *= std::exp(static_cast<double>(max) - static_cast<double>(piece_max));
             max = piece_max;
         }
-        // A row of nothing but -inf or NaN so far must not turn into a number, nor -inf - -inf into NaN for a later piece.
-        sum += static_cast<double>(exp_sum_piece(z, std::isinf(max) && max < 0.0F ? 0.0F : max, p.count));
+        sum += static_cast<double>(exp_sum_piece(z, shift_of(max), p.count));
     });
-    return {std::isinf(max) && max < 0.0F ? 0.0F : max, std::log(sum)};
+    return {max, sum};
+}
+
+LogSumExp log_sum_exp(const Tensor& logits, std::int64_t row) {
+    const MaxAndSum of_row = max_and_sum(logits, row);
+    return {shift_of(of_row.max), std::log(of_row.sum)};
+}
+
+/// statistics [ranks, n, 3] of one row of the logits, added up in the order of the ranks.
+struct Combined {
+    LogSumExp lse;
+    double of_label;
+};
+Combined combine(const Tensor& statistics, std::int64_t row) {
+    const std::int64_t ranks = statistics.extent(0);
+    float max = -std::numeric_limits<float>::infinity();
+    for (std::int64_t k = 0; k < ranks; ++k) max = std::max(max, *element<float>(statistics, k, 3 * row));
+    max = shift_of(max);
+    double sum = 0.0;
+    double of_label = 0.0;
+    for (std::int64_t k = 0; k < ranks; ++k) {
+        const auto* part = element<float>(statistics, k, 3 * row);
+        sum += static_cast<double>(part[1]) * std::exp(static_cast<double>(part[0]) - static_cast<double>(max));
+        of_label += static_cast<double>(part[2]);
+    }
+    return {{max, std::log(sum)}, of_label};
+}
+
+/// softmax - [label], in the type of dlogits; a label outside the row's columns takes nothing off.
+void write_gradient(const Tensor& logits, std::int64_t row, const LogSumExp& lse, std::int32_t label, const Tensor& dlogits) {
+    for_row(row, logits.extent(1), [&](const Piece& p) {
+        Output out(dlogits, p);
+        softmax_piece(element<float>(logits, p.row, p.column), lse.max, static_cast<float>(lse.log_sum), out, p.count);
+        const std::int64_t at = label - p.column;
+        if (at >= 0 && at < p.count) static_cast<float*>(out)[at] -= 1.0F;
+        out.store();
+    });
+}
+
+/// `lowest` is 0, or -1 where that means a label of another rank's part.
+const std::int32_t* checked_labels(const char* op, const Tensor& logits, const Tensor& labels, std::int32_t lowest) {
+    const auto* label = labels.data<std::int32_t>();
+    const std::int64_t vocabulary = logits.extent(1);
+    for (std::int64_t i = 0; i < logits.extent(0); ++i) {
+        if (label[i] < lowest || label[i] >= vocabulary)
+            fail(Failure::Run, "{}: label {} of row {} is outside the vocabulary of {}", op, label[i], i, vocabulary);
+    }
+    return label;
+}
+
+void add_in_order(const Tensor& losses, const Tensor& loss_sum) {
+    double sum = 0.0;
+    for (std::int64_t i = 0; i < losses.extent(0); ++i) sum += losses.data<double>()[i];
+    *loss_sum.data<double>() += sum;
 }
 
 }  // namespace
 
 }  // namespace cpu
 
-using cpu::Piece;
-
 void CpuBackend::cross_entropy(Context& ctx, const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& dlogits) {
     cpu::require_computable(logits);
-    const std::int64_t n = logits.extent(0);
-    const std::int64_t vocabulary = logits.extent(1);
-    const auto* label = labels.data<std::int32_t>();
-    for (std::int64_t i = 0; i < n; ++i) {
-        if (label[i] < 0 || label[i] >= vocabulary)
-            fail(Failure::Run, "cross_entropy: label {} of row {} is outside the vocabulary of {}", label[i], i, vocabulary);
-    }
+    const auto* label = cpu::checked_labels("cross_entropy", logits, labels, 0);
     ArenaScope scope(ctx.workspace);
     const Tensor losses = cpu::take_row_losses(ctx, logits);
     auto* loss = losses.data<double>();
-    cpu::parallel_for(threads_, n, [&](std::int64_t i) {
+    cpu::parallel_for(threads_, logits.extent(0), [&](std::int64_t i) {
         const cpu::LogSumExp lse = cpu::log_sum_exp(logits, i);
         loss[i] = lse.log_sum + (static_cast<double>(lse.max) - static_cast<double>(*cpu::element<float>(logits, i, label[i])));
-        if (!dlogits) return;
-        cpu::for_row(i, vocabulary, [&](const Piece& p) {
-            cpu::Output out(dlogits, p);
-            cpu::softmax_piece(cpu::element<float>(logits, p.row, p.column), lse.max, static_cast<float>(lse.log_sum), out, p.count);
-            const std::int64_t at = label[i] - p.column;
-            if (at >= 0 && at < p.count) static_cast<float*>(out)[at] -= 1.0F;
-            out.store();
-        });
+        if (dlogits) cpu::write_gradient(logits, i, lse, label[i], dlogits);
     });
-    double sum = 0.0;
-    for (std::int64_t i = 0; i < n; ++i) sum += loss[i];
-    *loss_sum.data<double>() += sum;
+    cpu::add_in_order(losses, loss_sum);
+}
+
+void CpuBackend::cross_entropy_statistics(Context&, const Tensor& logits, const Tensor& labels, const Tensor& statistics) {
+    cpu::require_computable(logits);
+    const auto* label = cpu::checked_labels("cross_entropy_statistics", logits, labels, -1);
+    cpu::parallel_for(threads_, logits.extent(0), [&](std::int64_t i) {
+        const cpu::MaxAndSum of_row = cpu::max_and_sum(logits, i);
+        auto* out = cpu::element<float>(statistics, i, 0);
+        out[0] = of_row.max;
+        out[1] = static_cast<float>(of_row.sum);
+        out[2] = label[i] < 0 ? 0.0F : *cpu::element<float>(logits, i, label[i]);
+    });
+}
+
+void CpuBackend::cross_entropy_from_statistics(Context& ctx, const Tensor& logits, const Tensor& labels, const Tensor& statistics,
+                                               const Tensor& loss_sum, const Tensor& dlogits) {
+    cpu::require_computable(logits);
+    const auto* label = cpu::checked_labels("cross_entropy_from_statistics", logits, labels, -1);
+    ArenaScope scope(ctx.workspace);
+    const Tensor losses = cpu::take_row_losses(ctx, logits);
+    auto* loss = losses.data<double>();
+    cpu::parallel_for(threads_, logits.extent(0), [&](std::int64_t i) {
+        const cpu::Combined of = cpu::combine(statistics, i);
+        loss[i] = of.lse.log_sum + (static_cast<double>(of.lse.max) - of.of_label);
+        if (dlogits) cpu::write_gradient(logits, i, of.lse, label[i], dlogits);
+    });
+    if (loss_sum) cpu::add_in_order(losses, loss_sum);
 }
 
 }  // namespace tandem

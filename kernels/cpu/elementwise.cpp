@@ -149,7 +149,8 @@ void CpuBackend::dropout(Context&, const DropoutMask& mask, const Tensor& row_id
         const Piece p{i / per_row, column, std::min(cpu::kPiece, columns - column)};
         Output out(y, p);
         std::uint32_t words[cpu::kPiece];
-        cpu::philox_piece(mask.key, static_cast<std::uint64_t>(ids[p.row]), static_cast<std::uint64_t>(column), words, p.count);
+        const auto of_all = static_cast<std::uint64_t>(mask.first_column + column);
+        cpu::philox_piece(mask.key, static_cast<std::uint64_t>(ids[p.row]), of_all, words, p.count);
         cpu::dropout_piece(words, threshold, divisor, Input(x, p), out, p.count);
         out.store();
     });

@@ -44,6 +44,10 @@ void CudaBackend::glu_backward(Context&, Activation, const Tensor&, const Tensor
     missing("glu_backward");
 }
 void CudaBackend::cross_entropy(Context&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { missing("cross_entropy"); }
+void CudaBackend::cross_entropy_statistics(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("cross_entropy_statistics"); }
+void CudaBackend::cross_entropy_from_statistics(Context&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
+    missing("cross_entropy_from_statistics");
+}
 void CudaBackend::sum_of_squares(Context&, const Tensor&, const Tensor&) { missing("sum_of_squares"); }
 void CudaBackend::clip_scale(Context&, const Tensor&, double, double, const Tensor&, const Tensor&) { missing("clip_scale"); }
 void CudaBackend::adamw(Context&, const AdamW&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {

@@ -124,6 +124,16 @@ void DryBackend::cross_entropy(Context&, const Tensor& logits, const Tensor& lab
     count("cross_entropy", rows_and_columns(logits), 5 * logits.elements(), bytes_of(logits, labels, dlogits));
 }
 
+void DryBackend::cross_entropy_statistics(Context&, const Tensor& logits, const Tensor& labels, const Tensor& statistics) {
+    count("cross_entropy_statistics", rows_and_columns(logits), 3 * logits.elements(), bytes_of(logits, labels, statistics));
+}
+
+void DryBackend::cross_entropy_from_statistics(Context&, const Tensor& logits, const Tensor& labels, const Tensor& statistics,
+                                               const Tensor&, const Tensor& dlogits) {
+    const std::int64_t bytes = bytes_of(labels, statistics) + (dlogits ? bytes_of(logits, dlogits) : 0);
+    count("cross_entropy_from_statistics", rows_and_columns(logits), dlogits ? 3 * logits.elements() : 0, bytes);
+}
+
 void DryBackend::sum_of_squares(Context&, const Tensor& x, const Tensor&) {
     count("sum_of_squares", rows_and_columns(x), 2 * x.elements(), bytes_of(x));
 }

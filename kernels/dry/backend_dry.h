@@ -50,6 +50,9 @@ public:
     void glu_backward(Context&, Activation activation, const Tensor& dy, const Tensor& gate, const Tensor& up, const Tensor& dgate,
                       const Tensor& dup) override;
     void cross_entropy(Context&, const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& dlogits) override;
+    void cross_entropy_statistics(Context&, const Tensor& logits, const Tensor& labels, const Tensor& statistics) override;
+    void cross_entropy_from_statistics(Context&, const Tensor& logits, const Tensor& labels, const Tensor& statistics,
+                                       const Tensor& loss_sum, const Tensor& dlogits) override;
     void sum_of_squares(Context&, const Tensor& x, const Tensor& sum) override;
     void clip_scale(Context&, const Tensor& sum, double max_norm, double inverse_tokens, const Tensor& norm, const Tensor& scale) override;
     void adamw(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& m, const Tensor& v,

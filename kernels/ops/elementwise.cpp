@@ -45,6 +45,7 @@ void axpy(Context& ctx, double alpha, const Tensor& x, const Tensor& y) {
 void dropout(Context& ctx, const DropoutMask& mask, const Tensor& row_ids, const Tensor& x, const Tensor& y) {
     const Check check("dropout");
     check.that(mask.probability >= 0.0 && mask.probability < 1.0, "probability {} is not in [0, 1)", mask.probability);
+    check.that(mask.first_column >= 0, "first_column {} is negative", mask.first_column);
     check.floating("x", x);
     check.dims("x", x, 2);
     check.like("y", y, x);

@@ -5,10 +5,12 @@
 
 namespace tandem::ops {
 
-/// y[i] = table[ids[i]]. table [vocabulary, h] and y [n, h] of one type, ids int32 [n]. An id outside the table throws.
+/// y[i] = table[ids[i]]. table [vocabulary, h] and y [n, h] of one type, ids int32 [n]. An id of -1 gives a row of zeros: it lies in
+/// another rank's part of the table (Shoeybi et al., arXiv 1909.08053, section 3). Any other id outside the table throws.
 void embedding(Context&, const Tensor& table, const Tensor& ids, const Tensor& y);
 
-/// dtable[ids[i]] += dy[i], in the order of i (deterministic). dtable [vocabulary, h] in the accumulation type of dy.
+/// dtable[ids[i]] += dy[i], in the order of i (deterministic); ids of -1 are passed over. dtable [vocabulary, h] in the accumulation
+/// type of dy.
 void embedding_backward(Context&, const Tensor& dy, const Tensor& ids, const Tensor& dtable);
 
 /// y[i] = x[index[i]]; x [n, h], index int32 [m], y [m, h].

@@ -47,10 +47,11 @@ struct Segments {
     std::int64_t max_length = 0;  ///< of any sample's keys
 };
 
-/// Dropout whose mask is a function of (key, row id, column) alone: the same however rows are split over ranks.
+/// Dropout whose mask is a function of (key, row id, column) alone: the same however rows and columns are split over ranks.
 struct DropoutMask {
     std::uint64_t key = 0;
     double probability = 0.0;
+    std::int64_t first_column = 0;  ///< number of x's first column among all columns: not 0 where x is a slice of them
 };
 
 /// One step of torch.optim.AdamW (Loshchilov & Hutter, arXiv 1711.05101), decay first.

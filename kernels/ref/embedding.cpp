@@ -19,17 +19,29 @@ void copy_row(const Tensor& x, std::int64_t i, const Tensor& y, std::int64_t j) 
                 static_cast<std::size_t>(x.row_elements()) * size);
 }
 
+void clear_row(const Tensor& y, std::int64_t i) {
+    const auto size = size_of(y.dtype());
+    std::memset(static_cast<std::byte*>(y.raw()) + static_cast<std::size_t>(i * y.row_stride()) * size, 0,
+                static_cast<std::size_t>(y.row_elements()) * size);
+}
+
 }  // namespace
 
 void RefBackend::embedding(Context&, const Tensor& table, const Tensor& ids, const Tensor& y) {
-    for (std::int64_t i = 0; i < y.extent(0); ++i) copy_row(table, ref::index_below("embedding", "ids", ids, i, table.extent(0)), y, i);
+    for (std::int64_t i = 0; i < y.extent(0); ++i) {
+        const auto row = ref::index_or_elsewhere("embedding", "ids", ids, i, table.extent(0));
+        if (row >= 0) copy_row(table, row, y, i);
+        else clear_row(y, i);
+    }
 }
 
 void RefBackend::embedding_backward(Context&, const Tensor& dy, const Tensor& ids, const Tensor& dtable) {
     const auto vocabulary = dtable.extent(0);
     std::vector<std::vector<std::int64_t>> positions(static_cast<std::size_t>(vocabulary));  // of each row of the table
-    for (std::int64_t i = 0; i < dy.extent(0); ++i)
-        positions[static_cast<std::size_t>(ref::index_below("embedding_backward", "ids", ids, i, vocabulary))].push_back(i);
+    for (std::int64_t i = 0; i < dy.extent(0); ++i) {
+        const auto row = ref::index_or_elsewhere("embedding_backward", "ids", ids, i, vocabulary);
+        if (row >= 0) positions[static_cast<std::size_t>(row)].push_back(i);
+    }
 
     ref::with_type(dy, [&]<class T>(T) {
         const View<T> d(dy);

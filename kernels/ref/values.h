@@ -69,4 +69,10 @@ inline std::int64_t index_below(std::string_view op, std::string_view name, cons
     return index;
 }
 
+/// The same, or -1: what is asked for lies in another rank's part.
+inline std::int64_t index_or_elsewhere(std::string_view op, std::string_view name, const Tensor& indices, std::int64_t i,
+                                       std::int64_t end) {
+    return indices.data<std::int32_t>()[i] == -1 ? -1 : index_below(op, name, indices, i, end);
+}
+
 }  // namespace tandem::ref

@@ -118,6 +118,17 @@ void TimedBackend::cross_entropy(Context& ctx, const Tensor& logits, const Tenso
     timed(ctx, [&](Context& own) { device_->cross_entropy(own, logits, labels, loss_sum, dlogits); });
 }
 
+void TimedBackend::cross_entropy_statistics(Context& ctx, const Tensor& logits, const Tensor& labels, const Tensor& statistics) {
+    DryBackend::cross_entropy_statistics(ctx, logits, labels, statistics);
+    timed(ctx, [&](Context& own) { device_->cross_entropy_statistics(own, logits, labels, statistics); });
+}
+
+void TimedBackend::cross_entropy_from_statistics(Context& ctx, const Tensor& logits, const Tensor& labels, const Tensor& statistics,
+                                                 const Tensor& loss_sum, const Tensor& dlogits) {
+    DryBackend::cross_entropy_from_statistics(ctx, logits, labels, statistics, loss_sum, dlogits);
+    timed(ctx, [&](Context& own) { device_->cross_entropy_from_statistics(own, logits, labels, statistics, loss_sum, dlogits); });
+}
+
 void TimedBackend::sum_of_squares(Context& ctx, const Tensor& x, const Tensor& sum) {
     DryBackend::sum_of_squares(ctx, x, sum);
     timed(ctx, [&](Context& own) { device_->sum_of_squares(own, x, sum); });

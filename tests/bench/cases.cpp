@@ -178,6 +178,12 @@ void Builder::rows(std::int64_t n) {
     const auto elements = static_cast<double>(logits.elements());
     memory_bound("cross_entropy, loss", 4 * elements, [=, this] { ops::cross_entropy(ctx_, logits, labels, loss, {}); });
     memory_bound("cross_entropy, dlogits bf16", 6 * elements, [=, this] { ops::cross_entropy(ctx_, logits, labels, loss, dlogits); });
+    const Tensor statistics = tensor(DType::F32, {1, chunk, 3});
+    memory_bound("cross_entropy_statistics", 4 * elements, [=, this] {
+        ops::cross_entropy_statistics(ctx_, logits, labels, statistics.reshape({chunk, 3}));
+    });
+    memory_bound("cross_entropy_from_statistics, dlogits bf16", 6 * elements,
+                 [=, this] { ops::cross_entropy_from_statistics(ctx_, logits, labels, statistics, loss, dlogits); });
 }
 
 void Builder::step() {

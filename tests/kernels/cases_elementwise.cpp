@@ -74,10 +74,10 @@ void add_bias(std::vector<OpCase>& cases, const Matrix& s) {
                      {"b"}});
 }
 
-void add_dropout(std::vector<OpCase>& cases, const Matrix& s, double p) {
-    const DropoutMask mask{hash_name(s.str()), p};
+void add_dropout(std::vector<OpCase>& cases, const Matrix& s, double p, std::int64_t first_column = 0) {
+    const DropoutMask mask{hash_name(s.str()), p, first_column};
     cases.push_back({"dropout",
-                     fmt::format("dropout_{}_{}", static_cast<int>(100 * p), s.str()),
+                     fmt::format("dropout_{}_{}{}", static_cast<int>(100 * p), s.str(), first_column > 0 ? "_slice" : ""),
                      {input("x", s.shape(), s.padding),
                       {"row_ids", {s.rows}, Kind::Int64, below(std::int64_t{1} << 50U)},
                       output("y", s.shape()),
@@ -92,11 +92,13 @@ void add_dropout(std::vector<OpCase>& cases, const Matrix& s, double p) {
                      {"x"}});
 }
 
-void add_embedding(std::vector<OpCase>& cases, std::int64_t vocabulary, const Matrix& s) {
+/// With the whole table, or with a part of it: some ids are then -1.
+void add_embedding(std::vector<OpCase>& cases, std::int64_t vocabulary, const Matrix& s, bool part = false) {
+    const Fill ids = [=](std::int64_t i, std::uint64_t w) { return part && i % 3 != 1 ? -1.0 : below(vocabulary)(i, w); };
     cases.push_back({"embedding",
-                     fmt::format("embedding_{}_{}", vocabulary, s.str()),
+                     fmt::format("embedding_{}_{}{}", vocabulary, s.str(), part ? "_part" : ""),
                      {input("table", {vocabulary, s.columns}, s.padding),
-                      {"ids", {s.rows}, Kind::Int32, below(vocabulary)},
+                      {"ids", {s.rows}, Kind::Int32, ids},
                       output("y", s.shape(), s.padding),
                       input("dy", s.shape(), s.padding),
                       accumulator("dtable", {vocabulary, s.columns})},
@@ -116,8 +118,8 @@ void add_rows(std::vector<OpCase>& cases, const Matrix& s) {
                      "rows_" + s.str(),
                      {input("x", s.shape(), s.padding),
                       {"index", {m}, Kind::Int32, values(index)},
-                      output("y", {m, s.columns}),
-                      input("dy", {m, s.columns}),
+                      output("y", {m, s.columns}, s.padding),
+                      input("dy", {m, s.columns}, s.padding),
                       output("dx", s.shape(), s.padding),
                       input("kept", s.shape())},
                      [](Context& ctx, const Operands& o) { ops::gather_rows(ctx, o.at("x"), o.at("index"), o.at("y")); },
@@ -138,7 +140,9 @@ std::vector<OpCase> elementwise_cases() {
         add_arithmetic(cases, s);
         add_bias(cases, s);
         for (const double p : {0.0, 0.1, 0.5}) add_dropout(cases, s, p);
+        add_dropout(cases, s, 0.3, 4099);
         add_embedding(cases, 11, s);
+        add_embedding(cases, 11, s, true);
         add_rows(cases, s);
     }
     add_embedding(cases, 301, {64, 33, 0});

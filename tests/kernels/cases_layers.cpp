@@ -147,6 +147,56 @@ void add_cross_entropy(std::vector<OpCase>& cases, std::int64_t n, std::int64_t 
                      }});
 }
 
+/// The vocabulary cut into parts, as if each were a rank's: statistics of all, then loss and gradient from them, the gradient also over
+/// the logits themselves.
+void add_cross_entropy_parts(std::vector<OpCase>& cases, std::int64_t n, const std::vector<std::int64_t>& widths, double shift) {
+    const auto ranks = static_cast<std::int64_t>(widths.size());
+    std::vector<std::int64_t> starts{0};
+    for (const auto width : widths) starts.push_back(starts.back() + width);
+    const std::int64_t vocabulary = starts.back();
+    OpCase c;
+    c.op = "cross_entropy";
+    c.name = fmt::format("cross_entropy_{}x{}_in_{}_parts{}", n, vocabulary, ranks, shift != 0.0 ? "_raised" : "");
+    c.operands = {{"logits", {n, vocabulary}, Kind::Accumulation, normal(3.0, shift), 2},
+                  output("statistics", {ranks, n, 3}, 0, Kind::Accumulation),
+                  {"loss", {1}, Kind::Float64, constant(0.5)},
+                  {"loss_alone", {1}, Kind::Float64, constant(0.25)},
+                  output("dlogits", {n, vocabulary}, 1),
+                  output("in_place", {n, vocabulary}, 0, Kind::Accumulation)};
+    for (std::size_t k = 0; k < widths.size(); ++k) {
+        std::vector<double> local;
+        for (std::int64_t i = 0; i < n; ++i) {
+            const std::int64_t label = (i * 7 + 3) % vocabulary - starts[k];
+            local.push_back(label >= 0 && label < widths[k] ? static_cast<double>(label) : -1.0);
+        }
+        c.operands.push_back({fmt::format("labels{}", k), {n}, Kind::Int32, values(local)});
+    }
+    c.forward = [=](Context& ctx, const Operands& o) {
+        const Tensor& statistics = o.at("statistics");
+        ops::cast(ctx, o.at("logits"), o.at("in_place"));
+        const auto each = [&](auto body) {
+            for (std::int64_t k = 0; k < ranks; ++k) {
+                const auto first = starts[static_cast<std::size_t>(k)], last = starts[static_cast<std::size_t>(k) + 1];
+                body(k, first, last, o.find(fmt::format("labels{}", k))->second);
+            }
+        };
+        each([&](std::int64_t k, std::int64_t first, std::int64_t last, const Tensor& labels) {
+            ops::cross_entropy_statistics(ctx, o.at("logits").columns(first, last), labels, statistics.rows(k, k + 1).reshape({n, 3}));
+        });
+        each([&](std::int64_t k, std::int64_t first, std::int64_t last, const Tensor& labels) {
+            const Tensor z = o.at("logits").columns(first, last), own = o.at("in_place").columns(first, last);
+            // The first part's rank counts the loss; evaluation asks for nothing but it.
+            ops::cross_entropy_from_statistics(ctx, z, labels, statistics, k == 0 ? o.at("loss") : Tensor(),
+                                               o.at("dlogits").columns(first, last));
+            ops::cross_entropy_from_statistics(ctx, own, labels, statistics, {}, own);
+            if (k == ranks - 1) ops::cross_entropy_from_statistics(ctx, z, labels, statistics, o.at("loss_alone"), {});
+        });
+    };
+    c.outputs = {"loss"};
+    c.inputs = {"logits"};
+    cases.push_back(std::move(c));
+}
+
 }  // namespace
 
 std::vector<OpCase> layer_cases() {
@@ -170,6 +220,11 @@ std::vector<OpCase> layer_cases() {
     add_cross_entropy(cases, 33, 301, 2.0, 0.0, 0);
     add_cross_entropy(cases, 5, 40, 3.0, 800.0, 0);   // exp overflows without the shift by the maximum
     add_cross_entropy(cases, 5, 40, 3.0, -800.0, 0);  // and its sum vanishes
+    add_cross_entropy_parts(cases, 7, {33}, 0.0);
+    add_cross_entropy_parts(cases, 7, {5, 28}, 0.0);
+    add_cross_entropy_parts(cases, 9, {1, 40, 7}, 0.0);
+    add_cross_entropy_parts(cases, 5, {1100, 30, 170}, 0.0);
+    add_cross_entropy_parts(cases, 5, {20, 20}, 800.0);
     return cases;
 }
 

@@ -58,6 +58,7 @@ TEST_F(Checks, Elementwise) {
     EXPECT_REFUSED(ops::dropout(ctx, {1, 1.0}, i64(4), x, x), "dropout: probability 1 ");
     EXPECT_REFUSED(ops::dropout(ctx, {1, 0.1}, i64(5), x, x), "dropout: row_ids is int64 [5], but [4] is needed");
     EXPECT_REFUSED(ops::dropout(ctx, {1, 0.1}, i32(4), x, x), "dropout: row_ids is int32 [4], but int64 is needed");
+    EXPECT_REFUSED(ops::dropout(ctx, {1, 0.1, -1}, i64(4), x, x), "dropout: first_column -1 is negative");
 }
 
 TEST_F(Checks, Matmul) {
@@ -82,6 +83,10 @@ TEST_F(Checks, BiasAndEmbedding) {
     const auto outside = device.tensor({2}, DType::I32, {0, 9});
     EXPECT_REFUSED(ops::embedding(ctx, f32({9, 4}), outside, f32({2, 4})), "embedding: ids[1] is 9, outside [0, 9)");
     EXPECT_REFUSED(ops::embedding_backward(ctx, f32({2, 4}), outside, f32({9, 4})), "ids[1] is 9");
+    const auto below = device.tensor({2}, DType::I32, {-1, -2});
+    EXPECT_REFUSED(ops::embedding(ctx, f32({9, 4}), below, f32({2, 4})), "embedding: ids[1] is -2, outside [0, 9)");
+    EXPECT_REFUSED(ops::embedding_backward(ctx, f32({2, 4}), below, f32({9, 4})), "ids[1] is -2");
+    EXPECT_REFUSED(ops::gather_rows(ctx, f32({4, 4}), below, f32({2, 4})), "gather_rows: index[0] is -1, outside [0, 4)");
     EXPECT_REFUSED(ops::gather_rows(ctx, f32({4, 4}), outside, f32({2, 4})), "gather_rows: index[1] is 9, outside [0, 4)");
     EXPECT_REFUSED(ops::scatter_rows(ctx, f32({3, 4}), outside, f32({9, 4})), "scatter_rows: index is int32 [2], but [3] is needed");
 }
@@ -109,6 +114,28 @@ TEST_F(Checks, Layers) {
     EXPECT_REFUSED(ops::cross_entropy(ctx, f64({2, 6}), i32(2), loss, bf16({2, 6})), "cross_entropy: logits is fp64");
     const auto labels = device.tensor({2}, DType::I32, {0, -100});
     EXPECT_REFUSED(ops::cross_entropy(ctx, x, labels, loss, {}), "cross_entropy: labels[1] is -100, outside [0, 6)");
+}
+
+TEST_F(Checks, CrossEntropyOfParts) {
+    const auto x = f32({2, 6}), statistics = f32({3, 2, 3});
+    const auto loss = f64({1});
+    EXPECT_REFUSED(ops::cross_entropy_statistics(ctx, bf16({2, 6}), i32(2), f32({2, 3})), "cross_entropy_statistics: logits is bf16");
+    EXPECT_REFUSED(ops::cross_entropy_statistics(ctx, x, i32(3), f32({2, 3})), "labels is int32 [3], but [2] is needed");
+    EXPECT_REFUSED(ops::cross_entropy_statistics(ctx, x, i32(2), f64({2, 3})), "statistics is fp64 [2, 3], but fp32 is needed");
+    EXPECT_REFUSED(ops::cross_entropy_statistics(ctx, x, i32(2), f32({2, 2})), "statistics is fp32 [2, 2], but [2, 3] is needed");
+    EXPECT_REFUSED(ops::cross_entropy_statistics(ctx, f32({2, 0}), i32(2), f32({2, 3})), "the vocabulary is empty");
+    EXPECT_REFUSED(ops::cross_entropy_from_statistics(ctx, x, i32(2), f32({3, 1, 3}), loss, {}),
+                   "cross_entropy_from_statistics: statistics is fp32 [3, 1, 3], but [3, 2, 3] is needed");
+    EXPECT_REFUSED(ops::cross_entropy_from_statistics(ctx, x, i32(2), f32({0, 2, 3}), loss, {}), "there is no part");
+    EXPECT_REFUSED(ops::cross_entropy_from_statistics(ctx, x, i32(2), statistics, f32({1}), {}), "loss_sum is fp32 [1]");
+    EXPECT_REFUSED(ops::cross_entropy_from_statistics(ctx, x, i32(2), statistics, {}, f32({2, 5})), "dlogits is fp32 [2, 5]");
+    EXPECT_NO_THROW(ops::cross_entropy_from_statistics(ctx, x, i32(2), statistics, {}, {}));
+    for (const double outside : {6.0, -2.0, -100.0}) {
+        const auto labels = device.tensor({2}, DType::I32, {-1, outside});
+        const auto message = fmt::format("labels[1] is {}, outside [0, 6)", outside);
+        EXPECT_REFUSED(ops::cross_entropy_statistics(ctx, x, labels, f32({2, 3})), "cross_entropy_statistics: ", message.c_str());
+        EXPECT_REFUSED(ops::cross_entropy_from_statistics(ctx, x, labels, statistics, loss, {}), message.c_str());
+    }
 }
 
 TEST_F(Checks, Attention) {
@@ -160,6 +187,8 @@ TEST_F(Checks, EmptyTensorsAreLegal) {
     ops::glu(ctx, Activation::SiLU, none, none, none);
     ops::glu_backward(ctx, Activation::SiLU, none, none, none, none, none);
     ops::cross_entropy(ctx, none, i32(0), loss, none);
+    ops::cross_entropy_statistics(ctx, none, i32(0), f32({0, 3}));
+    ops::cross_entropy_from_statistics(ctx, none, i32(0), f32({2, 0, 3}), loss, none);
     ops::attention(ctx, {}, segments(0), f32({0, 4, 2}), f32({0, 2, 2}), f32({0, 2, 2}), f32({0, 4, 2}), f32({4, 0}));
     ops::matmul(ctx, none, f32({6, 3}), f32({0, 3}));
     EXPECT_EQ(device.numbers(loss), std::vector<double>{0.5});

@@ -109,7 +109,15 @@ std::vector<std::vector<std::byte>> row_sums(int threads, DType type) {
     const Tensor logits = host.normal(DType::F32, {301, 1100}, 8), dlogits = host.zeros(type, logits.shape());
     const Tensor loss = host.zeros(DType::F64, {1});
     ops::cross_entropy(ctx, logits, index, loss, dlogits);
-    keep({dtable, dlogits, loss});
+    const Tensor statistics = host.zeros(DType::F32, {2, 301, 3}), parted = host.zeros(type, logits.shape());
+    const Tensor left = logits.columns(0, 700), right = logits.columns(700, 1100);
+    std::vector<std::int32_t> nowhere(301, -1);
+    const Tensor elsewhere = host.integers(nowhere);
+    ops::cross_entropy_statistics(ctx, left, index, statistics.rows(0, 1).reshape({301, 3}));
+    ops::cross_entropy_statistics(ctx, right, elsewhere, statistics.rows(1, 2).reshape({301, 3}));
+    ops::cross_entropy_from_statistics(ctx, left, index, statistics, loss, parted.columns(0, 700));
+    ops::cross_entropy_from_statistics(ctx, right, elsewhere, statistics, {}, parted.columns(700, 1100));
+    keep({dtable, dlogits, loss, statistics, parted});
     return results;
 }
 

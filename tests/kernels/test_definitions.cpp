@@ -7,6 +7,7 @@
 #include "kernels/base/philox.h"
 #include "kernels/ops/cross_entropy.h"
 #include "kernels/ops/elementwise.h"
+#include "kernels/ops/embedding.h"
 #include "kernels/ops/glu.h"
 #include "kernels/ops/matmul.h"
 #include "kernels/ops/rmsnorm.h"
@@ -134,6 +135,86 @@ TEST(Definitions, CrossEntropy) {
                                            0.006573263185309085, 0.9755587549443865});
 }
 
+namespace {
+
+struct LossAndGradient {
+    double loss;
+    std::vector<double> gradient;
+};
+
+/// The two ops of a vocabulary cut at `starts` (ascending, from 0 to the vocabulary).
+LossAndGradient in_parts(Device& device, const Tensor& logits, const std::vector<double>& labels, const std::vector<std::int64_t>& starts) {
+    const auto n = logits.extent(0);
+    const auto parts = static_cast<std::int64_t>(starts.size()) - 1;
+    const auto statistics = device.filled({parts, n, 3}, logits.dtype(), 0.0);
+    const auto gradient = device.filled(logits.shape(), logits.dtype(), 0.0);
+    std::vector<Tensor> local;
+    for (std::int64_t k = 0; k < parts; ++k) {
+        const auto first = starts[static_cast<std::size_t>(k)], last = starts[static_cast<std::size_t>(k) + 1];
+        std::vector<double> own;
+        for (const double label : labels) {
+            const bool here = label >= static_cast<double>(first) && label < static_cast<double>(last);
+            own.push_back(here ? label - static_cast<double>(first) : -1.0);
+        }
+        local.push_back(device.tensor({n}, DType::I32, own));
+        ops::cross_entropy_statistics(device.context(), logits.columns(first, last), local.back(),
+                                      statistics.rows(k, k + 1).reshape({n, 3}));
+    }
+    std::vector<double> losses;
+    for (std::int64_t k = 0; k < parts; ++k) {
+        const auto first = starts[static_cast<std::size_t>(k)], last = starts[static_cast<std::size_t>(k) + 1];
+        const auto loss = device.filled({1}, DType::F64, 10.0);
+        ops::cross_entropy_from_statistics(device.context(), logits.columns(first, last), local[static_cast<std::size_t>(k)], statistics,
+                                           loss, gradient.columns(first, last));
+        losses.push_back(device.numbers(loss)[0]);
+        EXPECT_EQ(losses.back(), losses.front()) << "every part knows the whole loss";
+    }
+    return {losses.front(), device.numbers(gradient)};
+}
+
+void expect_parts_equal_the_whole(Device& device, DType type, double bound) {
+    const auto logits = device.random({6, 1300}, type, 9);
+    const std::vector<double> labels = {0, 1299, 640, 641, 3, 1030};
+    const auto loss = device.filled({1}, DType::F64, 10.0);
+    const auto whole = device.filled(logits.shape(), type, 0.0);
+    ops::cross_entropy(device.context(), logits, device.tensor({6}, DType::I32, labels), loss, whole);
+    for (const auto& starts : {std::vector<std::int64_t>{0, 1300}, {0, 641, 1300}, {0, 1, 1030, 1300}, {0, 1299, 1300}}) {
+        const auto parts = in_parts(device, logits, labels, starts);
+        EXPECT_NEAR(parts.loss, device.numbers(loss)[0], bound * 60) << "a sum of six losses near 8";
+        expect_near(parts.gradient, device.numbers(whole), bound);
+    }
+}
+
+}  // namespace
+
+// Statistics by hand: row 0 has its label in this part, row 1 elsewhere.
+TEST(Definitions, CrossEntropyStatistics) {
+    Device device;
+    const auto logits = device.tensor({2, 3}, DType::F64, {1, 2, 3, 0, -1, 4});
+    const auto statistics = device.filled({2, 3}, DType::F64, 7.0);
+    ops::cross_entropy_statistics(device.context(), logits, device.tensor({2}, DType::I32, {1, -1}), statistics);
+    expect_near(device.numbers(statistics), {3, std::exp(-2.0) + std::exp(-1.0) + 1, 2, 4, std::exp(-4.0) + std::exp(-5.0) + 1, 0});
+}
+
+TEST(Definitions, CrossEntropyOfPartsIsThatOfTheWhole) {
+    Device reference, cpu(make_cpu_backend(2));
+    expect_parts_equal_the_whole(reference, DType::F64, 1e-13);
+    expect_parts_equal_the_whole(reference, DType::F32, 2e-6);
+    expect_parts_equal_the_whole(cpu, DType::F32, 2e-6);
+}
+
+TEST(Definitions, EmbeddingOfAnIdElsewhereIsZero) {
+    Device device;
+    const auto table = device.tensor({2, 2}, DType::F64, {1, 2, 3, 4});
+    const auto ids = device.tensor({3}, DType::I32, {1, -1, 0});
+    const auto y = device.filled({3, 2}, DType::F64, 9.0);
+    ops::embedding(device.context(), table, ids, y);
+    expect_near(device.numbers(y), {3, 4, 0, 0, 1, 2});
+    const auto gradient = device.filled({2, 2}, DType::F64, 1.0);
+    ops::embedding_backward(device.context(), device.tensor({3, 2}, DType::F64, {10, 20, 30, 40, 50, 60}), ids, gradient);
+    expect_near(device.numbers(gradient), {51, 61, 11, 21});
+}
+
 TEST(Definitions, DropoutIsAFunctionOfKeyRowAndColumn) {
     Device device;
     constexpr double p = 0.3;
@@ -157,6 +238,11 @@ TEST(Definitions, DropoutIsAFunctionOfKeyRowAndColumn) {
     const auto part = device.filled({7, 50}, DType::F64, 0);
     ops::dropout(device.context(), mask, row_ids.rows(20, 27), x.rows(0, 7), part);
     EXPECT_EQ(device.numbers(part), std::vector<double>(all.begin() + 20 * 50, all.begin() + 27 * 50));
+    // The same columns as a slice of them.
+    const auto columns = device.filled({40, 13}, DType::F64, 0);
+    ops::dropout(device.context(), {42, p, 30}, row_ids, x.columns(0, 13), columns);
+    const auto sliced = device.numbers(columns);
+    for (std::size_t i = 0; i < sliced.size(); ++i) ASSERT_EQ(sliced[i], all[i / 13 * 50 + 30 + i % 13]) << i;
     ops::dropout(device.context(), {43, p}, row_ids, x, y);
     EXPECT_NE(device.numbers(y), all);
 }
