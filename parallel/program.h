@@ -15,13 +15,13 @@ namespace tandem {
 
 enum class Op : std::uint8_t {
     ReceiveForward,   ///< the part's input, from the part before
-    Forward,          ///< of all units of the chunk
+    Forward,          ///< of all units of the chunk, from the lowest
     SendForward,      ///< the part's output, to the part after
-    Recompute,        ///< units' activations again, from their kept inputs
+    Recompute,        ///< units' activations again, from their kept inputs, from the lowest
     ReceiveBackward,  ///< gradient of the part's output, from the part after
-    Backward,         ///< BackwardInput and BackwardWeight, unit by unit
-    BackwardInput,    ///< gradient of the units' input; what BackwardWeight needs is kept
-    BackwardWeight,   ///< gradients of the units' weights
+    Backward,         ///< BackwardInput and BackwardWeight, unit by unit, from the highest
+    BackwardInput,    ///< gradient of the units' input, from the highest; what BackwardWeight needs is kept
+    BackwardWeight,   ///< gradients of the units' weights, from the lowest
     SendBackward,     ///< gradient of the part's input, to the part before
     Reduce,           ///< a bucket's gradients are complete (of this micro-batch, or of the step): add them up over the data ranks
     Clip,             ///< sums over replicas, the norm of all gradients, whether they are finite
@@ -52,10 +52,22 @@ struct Instruction {
 /// What one rank does in a step, in this order.
 using Program = std::vector<Instruction>;
 
+/// Messages of one direction that a rank may have under way at once: the executor's buffers, and what check_progress assumes.
+inline constexpr int kOutboxBuffers = 2;
+
 /// "F3", with more than one chunk "1F3"; "R3[4,9)" where a range is not the whole chunk; "Sf3", "Rf3", "Sb3", "Rb3" for messages, "B3",
-/// "I3", "W3" for backward, "+7" Reduce, "clip", "U7", "G7".
+/// "I3", "W3" for backward, "+7" Reduce, "clip", "U7", "G7". Chunks are read off the program's Forward instructions.
+[[nodiscard]] std::string to_text(const Instruction& instruction, const Program& of);
+/// Without its program: chunk and range always, where the instruction has them.
 [[nodiscard]] std::string to_text(const Instruction& instruction);
+/// "F0 Sf0 Rb0 B0 clip".
+[[nodiscard]] std::string to_text(const Program& program);
 /// One line a rank.
 [[nodiscard]] std::string to_text(const std::vector<Program>& programs);
+
+[[nodiscard]] bool is_message(Op op);      ///< sends and receives
+[[nodiscard]] bool is_send(Op op);         ///< SendForward, SendBackward
+[[nodiscard]] bool has_slot(Op op);        ///< works on a micro-batch's activations: all up to SendBackward
+[[nodiscard]] bool writes_weights(Op op);  ///< adds to gradients of weights: Backward, BackwardWeight
 
 }  // namespace tandem
