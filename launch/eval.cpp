@@ -8,7 +8,7 @@
 #include "parallel/mesh.h"
 #include "parallel/runtime.h"
 #include "src/engine/device.h"
-#include "src/engine/model_setup.h"
+#include "src/engine/engine.h"
 #include "src/io/json.h"
 #include "src/plan/capacity.h"
 #include "src/train/evaluate.h"
@@ -28,20 +28,24 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     const RunConfig config = load_run_config(file, overrides, Purpose::Eval);
     check_device(config);
     const RankLayout layout = resolve_layout(config, runtime.size(), Purpose::Eval);
-    Mesh mesh(runtime.world(), {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)});
+    Mesh mesh(runtime.world(), mesh_of(layout));
 
     const int threads = runtime.threads_per_rank();
     OpenedModel opened = open_model(config, Trained::Nothing);
     const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size()));
     require_available(plan, runtime.world(), runtime.local_size());
     Device device = make_device(config, threads);
-    reserve(device, plan.bytes);
+    const StagePlan& stage = plan.stages[static_cast<std::size_t>(mesh.place().pipeline)];
+    reserve(device, stage.bytes);
     const TextTools tools = load_text_tools(config);
-    LoadedModel model = load_model(config, std::move(opened), device, config.data.max_seq_length);
+    LoadedModel model = load_model(
+        config, std::move(opened), device,
+        {plan.split.placement(mesh.place()), mesh.tensor(), config.data.max_seq_length, largest_micro_batch(config)});
     const auto data = open_validation_data(config, tools, model.transformer->config().vocabulary, runtime.threads_per_rank(),
-                                           config.training.micro_batch_size * layout.data, runtime.world());
+                                           evaluation_rows(mesh.sizes(), config.training.micro_batch_size), runtime.world());
     if (!data) fail(Failure::Configuration, "data.validation is missing: there is nothing to evaluate");
-    const EvaluationResult result = evaluate(*model.transformer, *data, config.training.micro_batch_size, mesh.data());
+    const Outbox outbox = make_outbox(*device.memory, plan.split, mesh.place().pipeline, stage.message);
+    const EvaluationResult result = evaluate({*model.transformer, plan.split, mesh, outbox}, *data, config.training.micro_batch_size);
     if (json) {
         Json object = {{"tokens", result.tokens}, {"trained_tokens", result.trained_tokens}};
         put_number(object, "eval_loss", result.loss);

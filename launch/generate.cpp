@@ -9,6 +9,7 @@
 #include "launch/options.h"
 #include "parallel/runtime.h"
 #include "src/engine/model_setup.h"
+#include "src/engine/split.h"
 #include "src/io/json.h"
 #include "src/plan/capacity.h"
 #include "src/tokenizer/chat_template.h"
@@ -68,7 +69,8 @@ private:
     std::size_t printed_ = 0;
 };
 
-void run(Runtime& runtime, Request& request) {
+/// The ranks of the first data-parallel place hold the model between them; others have nothing to do.
+void run(Runtime& runtime, Request& request, Mesh& mesh, const RankLayout& layout) {
     request.config.model.path = request.model;
     request.config.lora.adapter = request.adapter;
     request.config.method.type = request.adapter ? Method::Lora : Method::Full;
@@ -78,13 +80,19 @@ void run(Runtime& runtime, Request& request) {
     const auto ids = prompt_ids(request, tokenizer);
     if (ids.empty()) fail(Failure::Configuration, "the prompt is empty");
     const std::int64_t length = static_cast<std::int64_t>(ids.size()) + request.max_new_tokens;
+    OpenedModel opened = open_model(request.config, Trained::Nothing);
+    const auto& [description, lora, trained] = opened.description;
+    const Split split = resolve_split(request.config, layout, description, trained, lora ? &*lora : nullptr);
     Device device = make_device(request.config, runtime.threads_per_rank());
     reserve_up_to(device, machine_memory());
-    LoadedModel model = load_model(request.config, open_model(request.config, Trained::Nothing), device, length);
+    const auto chunk = static_cast<std::int64_t>(kPromptChunk);
+    LoadedModel model =
+        load_model(request.config, std::move(opened), device, {split.placement(mesh.place()), mesh.tensor(), length, chunk});
+    Decoder decoder(*model.transformer, mesh.pipeline(), length);
     request.settings.max_new_tokens = request.max_new_tokens;
     request.settings.stop = tokenizer.end_ids();
     TextStream stream(runtime, tokenizer);
-    generate(*model.transformer, ids, request.settings, [&](std::int32_t id) {
+    generate(decoder, ids, request.settings, [&](std::int32_t id) {
         stream.push(id);
         return true;
     });
@@ -103,10 +111,14 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.option("temperature", s.temperature, 0, 1e6, "0 = greedy");
     line.option("top-p", s.top_p, 0, 1, "nucleus sampling: the likeliest tokens of at least this probability together");
     line.option("seed", s.seed, "of the draws");
+    line.option("parallel.tensor", request.config.parallel.tensor, 1, "ranks over which matrices are split");
+    line.option("parallel.pipeline", request.config.parallel.pipeline, 1, "ranks over which layers are split");
     line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");
-    if (runtime.rank() == 0) run(runtime, request);  // one rank is enough: the others of a job wait for it
+    const RankLayout layout = resolve_layout(request.config, runtime.size(), Purpose::Eval);
+    Mesh mesh(runtime.world(), mesh_of(layout));
+    if (mesh.place().data == 0) run(runtime, request, mesh, layout);
     runtime.world().barrier();
     return 0;
 }

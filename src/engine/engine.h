@@ -18,10 +18,14 @@ struct EngineSettings {
     const OptimizerSection& optimizer;
     const Split& split;
     ActivationPolicy policy = ActivationPolicy::Keep;
-    int micro_batches = 1;                ///< of a rank in a step at most: sizes the slots
-    std::int64_t tokens = 0;              ///< of a micro-batch at most: sizes the messages
-    std::vector<std::size_t> slot_bytes;  ///< of each chunk of this rank, from a plan; empty in dry runs, which find out
+    SlotPlan slots;  ///< from a plan; empty in dry runs, which find out with one micro-batch at a time
+    Outbox outbox;   ///< see make_outbox()
 };
+
+/// Bytes of what stages send one another of a micro-batch of `tokens`.
+[[nodiscard]] std::size_t message_bytes(const Transformer& model, std::int64_t tokens);
+/// Buffers (MemoryKind::Communication) for the messages that a stage sends, for training and evaluation.
+[[nodiscard]] Outbox make_outbox(DeviceMemory& memory, const Split& split, int stage, std::size_t bytes);
 
 class Engine {
 public:
@@ -47,7 +51,6 @@ public:
 
 private:
     const Program& program(int micro_batches);
-    [[nodiscard]] StageSettings stage_settings() ;
     EngineSettings settings_;
     MeshIndex place_;
     Transformer& model_;

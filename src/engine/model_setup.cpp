@@ -55,10 +55,16 @@ ModelDescription describe_model(const RunConfig& config, Trained trained) {
 }
 
 std::unique_ptr<Transformer> make_transformer(const RunConfig& config, const ModelDescription& description, Device& device,
-                                              std::int64_t positions) {
-    const LoraConfig* lora = description.lora ? &*description.lora : nullptr;
-    return std::make_unique<Transformer>(description.model, config.model.dtype, description.trained, lora, positions, config.training.seed,
-                                         *device.backend, *device.stream, *device.memory);
+                                              const ModelPlace& place) {
+    const TransformerSettings settings{.model = description.model,
+                                       .dtype = config.model.dtype,
+                                       .trained = description.trained,
+                                       .lora = description.lora ? &*description.lora : nullptr,
+                                       .seed = config.training.seed,
+                                       .positions = place.positions,
+                                       .tokens = place.tokens,
+                                       .placement = place.placement};
+    return std::make_unique<Transformer>(settings, *device.backend, *device.stream, *device.memory, place.tensor);
 }
 
 OpenedModel open_model(const RunConfig& config, Trained trained) {
@@ -90,9 +96,9 @@ OpenedModel open_model(const RunConfig& config, Trained trained) {
     return opened;
 }
 
-LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, std::int64_t positions) {
+LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, const ModelPlace& place) {
     LoadedModel loaded;
-    loaded.transformer = make_transformer(config, opened.description, device, positions);
+    loaded.transformer = make_transformer(config, opened.description, device, place);
     loaded.opened = std::move(opened);
     Context ctx = loaded.transformer->context();
     fill_weights(ctx, loaded.transformer->parameters(), *loaded.opened.base, *loaded.opened.adapter);

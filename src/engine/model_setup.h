@@ -39,16 +39,23 @@ std::optional<LoraConfig> resolve_lora(const RunConfig& config);
 
 /// Reads config.json (and the adapter's) alone. For evaluation give Trained::Nothing.
 ModelDescription describe_model(const RunConfig& config, Trained trained);
-/// Allocated, not filled. `positions` is the longest sample.
+/// Which part of a model goes to a rank, and what it will be used for.
+struct ModelPlace {
+    Placement placement;
+    Communicator& tensor;    ///< the tensor-parallel group
+    std::int64_t positions;  ///< tokens of a sample at most
+    std::int64_t tokens;     ///< tokens of a batch at most
+};
+/// Allocated, not filled.
 std::unique_ptr<Transformer> make_transformer(const RunConfig& config, const ModelDescription& description, Device& device,
-                                              std::int64_t positions);
+                                              const ModelPlace& place);
 
 /// Opens the files and compares them with the description. Nothing is allocated yet: where files and configuration disagree, a
 /// lack of memory is not what is wrong.
 OpenedModel open_model(const RunConfig& config, Trained trained);
 /// The transformer with its compute copies filled: pretrained or random weights, adapter or fresh factors. Masters are TrainState's
 /// (see fill_masters).
-LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, std::int64_t positions);
+LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, const ModelPlace& place);
 
 /// Masters of what is trained, in their full precision, and the compute copies from them.
 void fill_masters(LoadedModel& model, TrainState& state);

@@ -184,6 +184,7 @@ void ModelStage::reduce(int bucket) {
 void ModelStage::clip() {
     Context ctx = model_.context();
     buckets_.add_replicas(ctx);
+    optimizer_.measure(ctx);
     optimizer_.clip(ctx, update_.tokens);
 }
 

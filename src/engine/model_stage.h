@@ -36,8 +36,9 @@ public:
 
     /// The micro-batches of a step, which must stay until it is done; their losses are added to loss_sum (fp64 [1]).
     void start(std::span<const HostBatch> micro_batches, const Tensor& loss_sum);
-    /// What update() applies: see Optimizer.
-    void set_update(double learning_rate, std::int64_t tokens, std::int64_t step) { update_ = {learning_rate, tokens, step}; }
+    /// What clip() divides by and update() applies: see Optimizer.
+    void set_tokens(std::int64_t tokens) { update_.tokens = tokens; }
+    void set_update(double learning_rate, std::int64_t step) { update_.learning_rate = learning_rate, update_.step = step; }
     /// High-water mark of the slots of each chunk, bytes.
     [[nodiscard]] std::vector<std::size_t> slot_peaks() const;
 

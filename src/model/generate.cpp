@@ -9,9 +9,6 @@
 namespace tandem {
 namespace {
 
-/// Tokens a prompt is read by at a time: bounds the activations of a long one.
-constexpr std::size_t kPromptChunk = 512;
-
 }  // namespace
 
 std::int32_t pick_token(std::span<const float> logits, const GenerateSettings& s, std::uint64_t position) {

@@ -10,6 +10,9 @@
 
 namespace tandem {
 
+/// Tokens a prompt is read by at a time: bounds the activations of a long one.
+inline constexpr std::size_t kPromptChunk = 512;
+
 struct GenerateSettings {
     std::int64_t max_new_tokens = 256;
     double temperature = 0;  ///< 0 = greedy
@@ -19,7 +22,7 @@ struct GenerateSettings {
 };
 
 /// Continuation of `prompt` (at least one id). `on_token` sees every id as it comes and may end the text by returning false.
-/// Prompt and continuation together fit the transformer's rotation tables.
+/// Prompt and continuation together fit the decoder's cache. The same on every rank.
 std::vector<std::int32_t> generate(Decoder& decoder, std::span<const std::int32_t> prompt, const GenerateSettings& settings,
                                    const std::function<bool(std::int32_t)>& on_token = {});
 

@@ -108,11 +108,17 @@ MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity) 
     if (help.empty())
         help = "; no smaller micro-batch, shorter sequence or recomputation of this run fits: `tandem plan` shows what each saves";
     fail(Failure::OutOfMemory, "out of memory, planned: a rank needs {} bytes ({}), has {} ({}); {}{}", plan.peak(),
-         human_bytes(plan.peak()), capacity.bytes, capacity.source, describe(plan.bytes), help);
+         human_bytes(plan.peak()), capacity.bytes, capacity.source, describe(plan.bytes()), help);
 }
 
 void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks) {
-    const std::size_t need = plan.peak() * static_cast<std::size_t>(local_ranks);
+    // Of ranks that are all here each stage's need is known; of some of them, that each may be of the stage that needs most.
+    const auto here = static_cast<std::size_t>(local_ranks);
+    std::size_t need = plan.peak() * here;
+    if (local_ranks == world.size()) {
+        need = 0;
+        for (const StagePlan& stage : plan.stages) need += stage.peak() * here / plan.stages.size();
+    }
     const std::size_t available = available_memory().value_or(need);
     std::array<std::int64_t, 2> worst = {need > available ? static_cast<std::int64_t>(need - available) : 0,
                                          -static_cast<std::int64_t>(available)};

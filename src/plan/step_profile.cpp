@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 
 #include "kernels/base/backend.h"
@@ -40,31 +41,36 @@ struct RandomRows {
     std::int64_t max_length;
 };
 
+RankLayout one_rank(const RunConfig& config) {
+    return {.accumulation = config.training.global_batch_size / config.training.micro_batch_size};
+}
+
 /// One rank's engine with random weights.
 struct Bench {
     Bench(const RunConfig& config_, int threads, const MemoryPlan& plan, std::unique_ptr<Backend> backend) : config(config_) {
         device = make_device(config, threads);
         if (backend) device.backend = std::move(backend);
-        reserve(device, plan.bytes);
+        reserve(device, plan.bytes());
         const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
-        model = load_model(config, open_model(config, trained), device, config.data.max_seq_length);
-        group = make_self_communicator();
-        engine = std::make_unique<Engine>(config.optimizer, *model.transformer, *device.memory, *group, plan.policy);
+        model = load_model(config, open_model(config, trained), device,
+                           {plan.split.placement({}), *group, config.data.max_seq_length, largest_micro_batch(config)});
+        const RankGroups groups{*group, *group, *group, *group, *group};
+        const EngineSettings settings{config.optimizer, plan.split, plan.policy, plan.stages.front().slots, {}};
+        engine = std::make_unique<Engine>(settings, MeshIndex{}, *model.transformer, *device.memory, groups);
         fill_masters(model, engine->state());
     }
     void step(std::int64_t number, const RandomRows& rows) {
-        engine->start();
-        const std::int64_t micro_batches = config.training.global_batch_size / config.training.micro_batch_size;
-        for (std::int64_t m = 0; m < micro_batches; ++m) engine->accumulate(rows.view());
-        (void)engine->reduce();
-        require(engine->gradients_finite(), "bench: step {} has a gradient that is not finite", number);
-        engine->update(config.optimizer.learning_rate, config.training.global_batch_size * config.data.max_seq_length, number);
+        const auto micro_batches = static_cast<std::size_t>(config.training.global_batch_size / config.training.micro_batch_size);
+        (void)engine->accumulate(std::vector<HostBatch>(micro_batches, rows.view()));
+        const double norm = engine->clip(config.training.global_batch_size * config.data.max_seq_length);
+        require(std::isfinite(norm), "bench: step {} has a gradient that is not finite", number);
+        engine->update(config.optimizer.learning_rate, number);
     }
 
     const RunConfig& config;
     Device device;
+    std::unique_ptr<Communicator> group = make_self_communicator();
     LoadedModel model;
-    std::unique_ptr<Communicator> group;
     std::unique_ptr<Engine> engine;
 };
 
@@ -89,7 +95,7 @@ StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps
     config.model.init = ModelInit::Random;
     StepProfile profile;
     const auto start = Clock::now();
-    const MemoryPlan plan = plan_that_fits({config, {}, Purpose::Train, threads}, capacity_here(config, 1));
+    const MemoryPlan plan = plan_that_fits({config, one_rank(config), Purpose::Train, threads}, capacity_here(config, 1));
     const std::int64_t vocabulary = load_model_config(config.model.path).vocabulary;
     const RandomRows rows(config.training.micro_batch_size, config.data.max_seq_length, vocabulary);
     {

@@ -1,10 +1,11 @@
-// Validation: mean loss over the trained tokens of all samples, whatever the number of ranks.
+// Validation: mean loss over the trained tokens of all samples, however the ranks are laid out.
 #pragma once
 
 #include <cstdint>
 
-#include "parallel/communicator.h"
-#include "src/model/transformer.h"
+#include "parallel/mesh.h"
+#include "src/engine/evaluation.h"
+#include "src/engine/split.h"
 #include "src/train/data_source.h"
 
 namespace tandem {
@@ -18,7 +19,18 @@ struct EvaluationResult {
 /// A view of an assembled micro-batch for the model.
 HostBatch host_batch(const MicroBatch& batch);
 
-/// One pass over `data`, rows dealt to the ranks of `group`. Collective; every rank gets the result.
-EvaluationResult evaluate(Transformer& model, const DataSource& data, std::int64_t micro_batch_size, Communicator& group);
+/// What a rank evaluates with.
+struct Evaluator {
+    Transformer& model;
+    const Split& split;
+    Mesh& mesh;
+    Outbox outbox;
+};
+
+/// Rows of one batch of an evaluation: as many micro-batches at a time as keep every stage of a pipeline busy.
+[[nodiscard]] std::int64_t evaluation_rows(const MeshIndex& sizes, std::int64_t micro_batch_size);
+
+/// One pass over `data`, rows dealt to the data-parallel ranks. Collective; every rank gets the result.
+EvaluationResult evaluate(const Evaluator& evaluator, const DataSource& data, std::int64_t micro_batch_size);
 
 }  // namespace tandem

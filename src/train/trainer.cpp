@@ -25,12 +25,12 @@ void Trainer::say(const std::string& line) const {
 
 /// Forward and backward of this rank's micro-batches; returns the sum of their token losses over all ranks.
 double Trainer::accumulate_gradients(std::int64_t step) {
-    engine_->start();
-    for (const auto& rows : data_->plan->deal(step, mesh_.sizes().data, mesh_.place().data, config_.training.micro_batch_size)) {
-        const MicroBatch batch = assemble(data_->prepared.file, rows);
-        engine_->accumulate(host_batch(batch));
-    }
-    return engine_->reduce();
+    std::vector<MicroBatch> batches;
+    for (const auto& rows : data_->plan->deal(step, mesh_.sizes().data, mesh_.place().data, config_.training.micro_batch_size))
+        batches.push_back(assemble(data_->prepared.file, rows));
+    std::vector<HostBatch> views;
+    for (const MicroBatch& batch : batches) views.push_back(host_batch(batch));
+    return engine_->accumulate(views);
 }
 
 Trainer::StepResult Trainer::step(std::int64_t step) {
@@ -43,12 +43,10 @@ Trainer::StepResult Trainer::step(std::int64_t step) {
     r.learning_rate = schedule_.at(step);
     r.loss = accumulate_gradients(step) / static_cast<double>(r.trained_tokens);
     // Reduced gradients and losses are the same bits on every rank, so every rank decides alike.
-    result.finite = std::isfinite(r.loss) && engine_->gradients_finite();
-    if (result.finite) {
-        r.grad_norm = engine_->update(r.learning_rate, r.trained_tokens, step - skipped_);
-    } else {
-        r.grad_norm = std::numeric_limits<double>::quiet_NaN();
-    }
+    r.grad_norm = engine_->clip(r.trained_tokens);
+    result.finite = std::isfinite(r.loss) && std::isfinite(r.grad_norm);
+    if (result.finite) engine_->update(r.learning_rate, step - skipped_);
+    else r.grad_norm = std::numeric_limits<double>::quiet_NaN();
     std::tie(r.memory_peak_bytes, r.rss_peak_bytes) = memory_peaks();
     r.seconds = seconds_since(start);
     return result;
@@ -60,7 +58,7 @@ void Trainer::validate(std::int64_t step) {
         on_rank_zero(environment_.world, std::function<std::string()>([&] { return log_->evaluated(step) ? "yes" : "no"; }));
     if (known == "yes") return;
     const auto start = Clock::now();
-    const EvaluationResult result = evaluate(*model_.transformer, *validation_, config_.training.micro_batch_size, mesh_.data());
+    const EvaluationResult result = evaluate({*model_.transformer, plan_.split, mesh_, outbox_}, *validation_, config_.training.micro_batch_size);
     on_rank_zero(environment_.world, std::function<void()>([&] { log_->evaluation(step, result.loss); }));
     say(fmt::format("validation after {} steps: loss {:.4f}, perplexity {:.2f} over {} trained tokens ({})", step, result.loss,
                     result.perplexity(), result.trained_tokens, human_duration(seconds_since(start))));
@@ -98,11 +96,16 @@ void Trainer::report_memory() const {
                     human_bytes(process)));
 }
 
+ParamTable Trainer::whole_table() const {
+    const auto& [model, lora, trained] = model_.opened.description;
+    return list_parameters(model, trained, lora ? &*lora : nullptr);
+}
+
 ResultRecipe Trainer::recipe() const {
     const auto& lora = model_.opened.description.lora;
     ResultRecipe recipe{config_.model.path, "", config_.output.dtype.value_or(config_.model.dtype)};
     if (lora && config_.method.type != Method::Full)
-        recipe.adapter_config = adapter_config_json(*lora, adapted_modules(model_.transformer->parameters()), config_.model.path).dump();
+        recipe.adapter_config = adapter_config_json(*lora, adapted_modules(whole_table()), config_.model.path).dump();
     return recipe;
 }
 

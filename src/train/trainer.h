@@ -46,6 +46,7 @@ private:
     void write_manifest() const;
     [[nodiscard]] StepResult step(std::int64_t step);
     double accumulate_gradients(std::int64_t step);
+    [[nodiscard]] const StagePlan& stage_plan() const { return plan_.stages[static_cast<std::size_t>(mesh_.place().pipeline)]; }
     /// High-water marks of the arenas and of the process, bytes, of the largest rank. Collective.
     [[nodiscard]] std::pair<std::size_t, std::size_t> memory_peaks() const;
     void report_memory() const;
@@ -58,6 +59,8 @@ private:
         bool stop, save;
     };
     Agreement agree();
+    /// Every parameter of the model, those of other ranks as well.
+    [[nodiscard]] ParamTable whole_table() const;
     [[nodiscard]] ResultRecipe recipe() const;
     void write_result();
     void say(const std::string& line) const;
@@ -71,6 +74,7 @@ private:
     Device device_;
     TextTools tools_;
     Mesh mesh_;
+    Outbox outbox_;
     LoadedModel model_;
     std::optional<DataSource> data_, validation_;
     std::unique_ptr<Engine> engine_;

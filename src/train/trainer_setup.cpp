@@ -12,10 +12,6 @@
 namespace tandem {
 namespace {
 
-MeshIndex mesh_of(const RankLayout& layout) {
-    return {static_cast<int>(layout.data), static_cast<int>(layout.tensor), static_cast<int>(layout.pipeline)};
-}
-
 /// Found before the first step rather than after the last one.
 void refuse_file_in_the_way(const std::filesystem::path& directory) {
     std::error_code ignored;
@@ -60,15 +56,18 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
       mesh_(environment.world, mesh_of(layout_)),
       checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
     require_available(plan_, environment.world, environment.local_ranks);
-    reserve(device_, plan_.bytes);
-    model_ = load_model(config, std::move(opened_), device_, config.data.max_seq_length);
+    reserve(device_, stage_plan().bytes);
+    const ModelPlace place{plan_.split.placement(mesh_.place()), mesh_.tensor(), config.data.max_seq_length, largest_micro_batch(config)};
+    model_ = load_model(config, std::move(opened_), device_, place);
     prove_shared_directory(config.output.dir, config.method.type == Method::Full ? "model" : "adapter", environment.world);
     Transformer& model = *model_.transformer;
     const std::int64_t vocabulary = model.config().vocabulary;
     data_.emplace(open_training_data(config, tools_, vocabulary, environment.threads, environment.world));
     validation_ = open_validation_data(config, tools_, vocabulary, environment.threads,
-                                       config.training.micro_batch_size * mesh_.sizes().data, environment.world);
-    engine_ = std::make_unique<Engine>(config.optimizer, model, *device_.memory, mesh_.data(), plan_.policy);
+                                       evaluation_rows(mesh_.sizes(), config.training.micro_batch_size), environment.world);
+    outbox_ = make_outbox(*device_.memory, plan_.split, mesh_.place().pipeline, stage_plan().message);
+    const EngineSettings settings{config.optimizer, plan_.split, plan_.policy, stage_plan().slots, outbox_};
+    engine_ = std::make_unique<Engine>(settings, mesh_.place(), model, *device_.memory, mesh_.groups());
     fill_masters(model_, engine_->state());
     total_steps_ = config.training.max_steps ? *config.training.max_steps : data_->plan->total_steps(config.training.epochs);
     schedule_ = make_schedule(config, total_steps_);
@@ -151,7 +150,7 @@ void Trainer::describe_run() const {
     }
     say(fmt::format("{} steps of {} rows of at most {} tokens{}", total_steps_, config_.training.global_batch_size,
                     config_.data.max_seq_length, done_ > 0 ? fmt::format(", {} already done", done_) : ""));
-    say(fmt::format("memory planned, a rank: {}: {}", human_bytes(plan_.peak()), describe(plan_.bytes)));
+    say(fmt::format("memory planned, a rank: {}: {}", human_bytes(plan_.peak()), describe(plan_.bytes())));
 }
 
 }  // namespace tandem

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "src/engine/model_setup.h"
+#include "src/model/decoder.h"
 #include "src/plan/capacity.h"
 #include "tests/golden/packed_ids.h"
 #include "tests/support/program.h"
@@ -24,12 +25,15 @@ void print_logits(const Arguments& words) {
     for (const auto& sample : samples) longest = std::max(longest, static_cast<std::int64_t>(sample.at("input_ids").size()));
     auto device = make_device(config, 2);
     reserve_up_to(device, machine_memory());
-    const auto model = load_model(config, open_model(config, Trained::Nothing), device, longest);
+    const auto self = make_self_communicator();
+    auto opened = open_model(config, Trained::Nothing);
+    const ModelPlace place{whole_model(opened.description.model), *self, longest, longest};
+    const auto model = load_model(config, std::move(opened), device, place);
     std::ofstream out(words[2], std::ios::binary);
     for (const auto& sample : samples) {
         PackedIds packed;
         packed.append(sample.at("input_ids").get<std::vector<std::int32_t>>());
-        const auto logits = model.transformer->logits(packed.batch());
+        const auto logits = all_logits(*model.transformer, packed.batch());
         out.write(reinterpret_cast<const char*>(logits.data()), static_cast<std::streamsize>(logits.size() * sizeof(double)));
     }
     require(out.good(), "{}: cannot be written", words[2]);

@@ -67,11 +67,15 @@ TEST(Generate, StopsAtAStopTokenAndAtTheLimit) {
     const std::vector<std::int32_t> prompt = {3, 7, 1};
     GenerateSettings s;
     s.max_new_tokens = 6;
-    const auto free = generate(*tiny.model, prompt, s);
+    const auto run = [&] {
+        Decoder decoder(*tiny.model, *tiny.self, 16);
+        return generate(decoder, prompt, s);
+    };
+    const auto free = run();
     ASSERT_EQ(free.size(), 6U);
     s.stop = {free[3]};
     const auto first = std::find(free.begin(), free.end(), free[3]);
-    const auto stopped = generate(*tiny.model, prompt, s);
+    const auto stopped = run();
     EXPECT_EQ(stopped, std::vector<std::int32_t>(free.begin(), first));
 }
 

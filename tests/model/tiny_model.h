@@ -7,7 +7,9 @@
 #include "kernels/base/backend.h"
 #include "kernels/ops/elementwise.h"
 #include "parallel/gradient_buckets.h"
-#include "src/model/transformer.h"
+#include "src/engine/evaluation.h"
+#include "src/engine/model_stage.h"
+#include "src/engine/split.h"
 #include "src/model/weights.h"
 
 namespace tandem::test {
@@ -47,12 +49,15 @@ struct TinyModel {
     DeviceMemory memory{*backend, std::size_t{1} << 30};
     std::unique_ptr<Communicator> self = make_self_communicator();
     std::unique_ptr<Transformer> model;
+    Split split;
     std::unique_ptr<GradientBuckets> buckets;
+    std::unique_ptr<Optimizer> optimizer;
     Tensor loss;
 
     TinyModel(const nlohmann::json& config, Trained trained, const LoraConfig* lora = nullptr, DType dtype = DType::F64) {
         ModelConfig parsed = parse_model_config(config, "tiny/config.json");
-        model = std::make_unique<Transformer>(parsed, dtype, trained, lora, 64, 7, *backend, *stream, memory);
+        const TransformerSettings settings{parsed, dtype, trained, lora, 7, 64, 64, whole_model(parsed)};
+        model = std::make_unique<Transformer>(settings, *backend, *stream, memory, *self);
         Context ctx = model->context();
         const RandomSource random(parsed, 11);
         fill_weights(ctx, model->parameters(), random, random);
@@ -61,8 +66,12 @@ struct TinyModel {
             const bool flat = p.name.ends_with("norm.weight") || p.name.ends_with(".bias") || p.name.ends_with("lora_B.weight");
             for (std::int64_t i = 0; flat && i < p.weight.elements(); ++i) nudge(p, i, 0.1 * std::sin(static_cast<double>(i + 1)));
         }
-        buckets = std::make_unique<GradientBuckets>(model->parameters(), *self, memory, accumulation_type(dtype));
+        const RankLayout one;
+        split = resolve_split({}, one, parsed, trained, lora);
+        buckets = std::make_unique<GradientBuckets>(model->parameters(), ReductionGroups{*self, *self, *self}, memory,
+                                                    accumulation_type(dtype), split.sharding);
         buckets->zero(ctx);
+        optimizer = std::make_unique<Optimizer>(OptimizerSection{}, *buckets, model->parameters(), *self, ctx, memory);
         loss = memory[MemoryKind::Optimizer].allocate("loss", DType::F64, {1});
     }
 
@@ -72,17 +81,27 @@ struct TinyModel {
     }
 
     double evaluate(const TinyBatch& batch) {
-        Context ctx = model->context();
-        ops::zero(ctx, loss);
-        model->evaluate(batch.view(), loss);
-        return *loss.data<double>();
+        EvaluationStage stage(*model, split.chunks_of(0));
+        const HostBatch view = batch.view();
+        stage.start(std::span(&view, 1));
+        run(evaluation_programs(split, 1).front(), stage);
+        return stage.sum();
     }
     double train(const TinyBatch& batch, ActivationPolicy policy = ActivationPolicy::Keep) {
         Context ctx = model->context();
         ops::zero(ctx, loss);
         buckets->zero(ctx);
-        model->train(batch.view(), policy, loss);
+        ModelStage stage(*model, {policy, split.chunks_of(0), split.lowest_trained(), {}, {{1}, {}}}, *buckets, *optimizer);
+        const HostBatch view = batch.view();
+        stage.start(std::span(&view, 1), loss);
+        run(step_programs(split, 1, policy).front(), stage);
         return *loss.data<double>();
+    }
+    /// Up to the end of the step, where weights would change.
+    void run(const Program& program, Stage& stage) {
+        Context ctx = model->context();
+        Executor executor(*self, {});
+        executor.run(ctx, program, 0, tail(program), stage);
     }
 };
 

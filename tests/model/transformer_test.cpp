@@ -1,5 +1,5 @@
 // The whole model's forward and backward, against itself run in other ways and against finite differences.
-#include "src/model/transformer.h"
+#include "src/model/decoder.h"
 
 #include <gtest/gtest.h>
 
@@ -114,13 +114,13 @@ TEST(Transformer, DecodingWithACacheEqualsTheWholeSequence) {
     for (const char* family : {"llama", "mistral", "qwen3"}) {
         TinyModel tiny(tiny_config(family), Trained::Nothing);
         const std::vector<std::int32_t> ids = {3, 7, 1, 30, 4, 9, 2, 8, 5};
-        const auto whole = tiny.model->logits(TinyBatch({ids}).view());
-        auto cache = tiny.model->make_cache(16);
+        const auto whole = all_logits(*tiny.model, TinyBatch({ids}).view());
+        Decoder decoder(*tiny.model, *tiny.self, 16);
         // A prompt of four at once, then one by one.
-        auto logits = tiny.model->decode(std::span(ids).first(4), cache, 0);
+        auto logits = decoder.next(std::span(ids).first(4));
         for (std::size_t n = 4; n <= ids.size(); ++n) {
             for (std::size_t j = 0; j < 31; ++j) EXPECT_NEAR(logits[j], whole[(n - 1) * 31 + j], 1e-4) << family << " " << n << " " << j;
-            if (n < ids.size()) logits = tiny.model->decode(std::span(ids).subspan(n, 1), cache, static_cast<std::int64_t>(n));
+            if (n < ids.size()) logits = decoder.next(std::span(ids).subspan(n, 1));
         }
     }
 }
