@@ -45,8 +45,9 @@ TEST_P(GoldenLogits, Match) {
     for (std::size_t i = 0; i < kSequences; ++i) packed.append(samples.at(i).at("input_ids").get<std::vector<std::int32_t>>());
     auto device = make_device(config, 1);
     reserve_up_to(device, std::size_t{8} << 30U);
-    const auto model = load_model(config, open_model(config, Trained::Nothing), device, packed.max_length);
-    const auto logits = model.transformer->logits(packed.batch());
+    const auto self = make_self_communicator();
+    const auto model = load_whole_model(config, device, *self, static_cast<std::int64_t>(packed.batch().ids.size()));
+    const auto logits = all_logits(*model.transformer, packed.batch());
 
     const auto reference = with_prefix(read_safetensors(directory / "reference.safetensors"), "logits.");
     std::vector<double> want;

@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "src/model/transformer.h"
+#include "src/engine/model_setup.h"
+#include "src/model/decoder.h"
 
 namespace tandem::test {
 
@@ -26,5 +27,12 @@ struct PackedIds {
     }
     [[nodiscard]] HostBatch batch() const { return {ids, targets, positions, cu_seqlens, row_ids, max_length}; }
 };
+
+/// The model of the configuration on one rank, for batches and samples of up to `longest` tokens.
+inline LoadedModel load_whole_model(const RunConfig& config, Device& device, Communicator& self, std::int64_t longest) {
+    OpenedModel opened = open_model(config, Trained::Nothing);
+    const ModelPlace place{whole_model(opened.description.model), self, longest, longest};
+    return load_model(config, std::move(opened), device, place);
+}
 
 }  // namespace tandem::test

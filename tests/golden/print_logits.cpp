@@ -4,7 +4,6 @@
 #include <iostream>
 
 #include "src/engine/model_setup.h"
-#include "src/model/decoder.h"
 #include "src/plan/capacity.h"
 #include "tests/golden/packed_ids.h"
 #include "tests/support/program.h"
@@ -26,9 +25,7 @@ void print_logits(const Arguments& words) {
     auto device = make_device(config, 2);
     reserve_up_to(device, machine_memory());
     const auto self = make_self_communicator();
-    auto opened = open_model(config, Trained::Nothing);
-    const ModelPlace place{whole_model(opened.description.model), *self, longest, longest};
-    const auto model = load_model(config, std::move(opened), device, place);
+    const auto model = load_whole_model(config, device, *self, longest);
     std::ofstream out(words[2], std::ios::binary);
     for (const auto& sample : samples) {
         PackedIds packed;
