@@ -38,9 +38,9 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     const StagePlan& stage = plan.stages[static_cast<std::size_t>(mesh.place().pipeline)];
     reserve(device, stage.bytes);
     const TextTools tools = load_text_tools(config);
-    LoadedModel model = load_model(
-        config, std::move(opened), device,
-        {plan.split.placement(mesh.place()), mesh.tensor(), config.data.max_seq_length, largest_micro_batch(config)});
+    LoadedModel model =
+        load_model(config, std::move(opened), device,
+                   {plan.split.placement(mesh.place()), mesh.tensor(), config.data.max_seq_length, largest_micro_batch(config)});
     const auto data = open_validation_data(config, tools, model.transformer->config().vocabulary, runtime.threads_per_rank(),
                                            evaluation_rows(mesh.sizes(), config.training.micro_batch_size), runtime.world());
     if (!data) fail(Failure::Configuration, "data.validation is missing: there is nothing to evaluate");

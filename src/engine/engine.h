@@ -33,8 +33,8 @@ public:
     /// or a checkpoint. All references must outlive this. `place` is this rank's.
     Engine(const EngineSettings& settings, const MeshIndex& place, Transformer& model, DeviceMemory& memory, const RankGroups& groups);
 
-    /// Forward and backward of this rank's micro-batches of a step (empty ones count), and the reduction of gradients and loss; returns the sum of the
-    /// token losses of the global batch, the same bits on every rank. Collective.
+    /// Forward and backward of this rank's micro-batches of a step (empty ones count), and the reduction of gradients and loss; returns the
+    /// sum of the token losses of the global batch, the same bits on every rank. Collective.
     double accumulate(std::span<const HostBatch> micro_batches);
     /// Norm of the mean gradient of `tokens` trained tokens before clipping; not finite where any gradient is not. Collective.
     double clip(std::int64_t tokens);

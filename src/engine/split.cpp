@@ -26,8 +26,8 @@ Schedule resolve_schedule(const RunConfig& config, int chunks) {
     return chunks > 1 ? Schedule::Interleaved : Schedule::OneFOneB;
 }
 
-/// Adding up gradients after every micro-batch keeps them at 1 / data of their size and sends them so many times; adapters' gradients are too small for
-/// that to pay, and what zb-h1 defers must lie somewhere.
+/// Adding up gradients after every micro-batch keeps them at 1 / data of their size and sends them so many times; adapters' gradients are
+/// too small for that to pay, and what zb-h1 defers must lie somewhere.
 ReduceMoment resolve_moment(const RunConfig& config, const Split& split) {
     const bool defers = split.schedule == Schedule::ZbH1 && !split.frozen_base;
     return config.parallel.zero == 2 && !split.frozen_base && !defers ? ReduceMoment::Each : ReduceMoment::Last;
@@ -48,7 +48,8 @@ Placement Split::placement(const MeshIndex& place) const {
 int Split::lowest_trained() const { return static_cast<int>(std::ranges::find(trained, true) - trained.begin()); }
 
 MeshIndex mesh_of(const RankLayout& layout) {
-    return {.data = static_cast<int>(layout.data), .tensor = static_cast<int>(layout.tensor), .pipeline = static_cast<int>(layout.pipeline)};
+    return {
+        .data = static_cast<int>(layout.data), .tensor = static_cast<int>(layout.tensor), .pipeline = static_cast<int>(layout.pipeline)};
 }
 
 Split resolve_split(const RunConfig& config, const RankLayout& layout, const ModelConfig& model, Trained trained, const LoraConfig* lora) {
@@ -57,7 +58,7 @@ Split resolve_split(const RunConfig& config, const RankLayout& layout, const Mod
     // Chunks of a pipeline of one stage would only be messages to oneself.
     split.chunks = split.sizes.pipeline > 1 ? static_cast<int>(config.parallel.chunks) : 1;
     split.schedule = resolve_schedule(config, split.chunks);
-    split.parts = place_parts(config, model, split.sizes, split.chunks, trained);
+    split.parts = place_parts(config, model, split);
     split.tied = model.tied_head;
     split.trained = trained_units(model, trained, lora);
     split.frozen_base = trained != Trained::Everything;
@@ -75,14 +76,15 @@ PipelineShape shape_of(const Split& split, int micro_batches) {
 }  // namespace
 
 std::vector<Program> step_programs(const Split& split, int micro_batches, ActivationPolicy policy) {
-    Lowering lowering{.parts = split.parts,
-                      .lowest_trained = split.lowest_trained(),
-                      .recompute = policy == ActivationPolicy::Recompute,
-                      .hoisted_units = split.hoisted_units,
-                      .deferred_units = split.deferred_units,
-                      .frozen_base = split.frozen_base,
-                      .reduction = split.sharding.moment == ReduceMoment::Each ? Reduction::Each : Reduction::Last,
-                      .tied = split.tied};
+    Lowering lowering;
+    lowering.parts = split.parts;
+    lowering.lowest_trained = split.lowest_trained();
+    lowering.recompute = policy == ActivationPolicy::Recompute;
+    lowering.hoisted_units = split.hoisted_units;
+    lowering.deferred_units = split.deferred_units;
+    lowering.frozen_base = split.frozen_base;
+    lowering.reduction = split.sharding.moment == ReduceMoment::Each ? Reduction::Each : Reduction::Last;
+    lowering.tied = split.tied;
     for (std::size_t u = 0; u < split.trained.size(); ++u) {
         if (split.trained[u]) lowering.trained_buckets.push_back(static_cast<int>(u));
     }

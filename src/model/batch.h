@@ -20,9 +20,9 @@ struct HostBatch {
 /// on, so that no op knows of it.
 struct DeviceBatch {
     BatchView view;
-    Tensor ids;      ///< int32 [n] rows of this rank's part of the embedding; -1: another rank's
-    Tensor trained;  ///< int32 [m] trained positions
-    Tensor targets;  ///< int32 [m] rows of this rank's part of the head; -1: another rank's
+    Tensor ids = {};      ///< int32 [n] rows of this rank's part of the embedding; -1: another rank's
+    Tensor trained = {};  ///< int32 [m] trained positions
+    Tensor targets = {};  ///< int32 [m] rows of this rank's part of the head; -1: another rank's
     [[nodiscard]] std::int64_t own_rows() const { return view.tokens() / view.group.size(); }
 };
 

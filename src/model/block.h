@@ -13,10 +13,10 @@ namespace tandem {
 /// What every layer of a micro-batch shares.
 struct BatchView {
     const TensorGroup& group;
-    Tensor positions;   ///< int32 [n]
-    Tensor row_ids;     ///< int64 [n], absent = no dropout (evaluation)
-    Segments segments;  ///< samples along the token dimension
-    Tensor cos, sin;    ///< [positions, rotated / 2]
+    Tensor positions = {};      ///< int32 [n]
+    Tensor row_ids = {};        ///< int64 [n], absent = no dropout (evaluation)
+    Segments segments = {};     ///< samples along the token dimension
+    Tensor cos = {}, sin = {};  ///< [positions, rotated / 2]
     [[nodiscard]] std::int64_t tokens() const { return positions.extent(0); }
     [[nodiscard]] LayerRows rows() const { return {group, row_ids}; }
 };

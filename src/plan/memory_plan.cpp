@@ -114,7 +114,8 @@ StagePlan plan_stage(const PlanSubject& subject, const ModelDescription& descrip
     }
     plan.bytes = dry.device.memory->peaks();
     for (std::size_t c = 0; c < plan.slots.count.size(); ++c)
-        plan.bytes[static_cast<std::size_t>(MemoryKind::Activations)] += static_cast<std::size_t>(plan.slots.count[c]) * plan.slots.bytes[c];
+        plan.bytes[static_cast<std::size_t>(MemoryKind::Activations)] +=
+            static_cast<std::size_t>(plan.slots.count[c]) * plan.slots.bytes[c];
     return plan;
 }
 

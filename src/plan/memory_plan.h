@@ -33,7 +33,8 @@ struct InstructionKind {
     UnitRange units = {};
     int bucket = -1;
     friend auto operator<=>(const InstructionKind& a, const InstructionKind& b) {
-        return std::tie(a.op, a.chunk, a.units.first, a.units.last, a.bucket) <=> std::tie(b.op, b.chunk, b.units.first, b.units.last, b.bucket);
+        return std::tie(a.op, a.chunk, a.units.first, a.units.last, a.bucket) <=>
+               std::tie(b.op, b.chunk, b.units.first, b.units.last, b.bucket);
     }
     friend bool operator==(const InstructionKind&, const InstructionKind&) = default;
 };
@@ -44,8 +45,8 @@ struct StagePlan {
     MemoryBytes bytes{};  ///< each kind's high-water mark over loading, steps and validation: what the arenas are made of
     SlotPlan slots;       ///< part of the activations (Train)
     std::map<InstructionKind, InstructionCost> costs;
-    std::string peak_at;         ///< the instruction during which activations and workspace were fullest
-    std::size_t message = 0;     ///< bytes between stages, of one micro-batch
+    std::string peak_at;      ///< the instruction during which activations and workspace were fullest
+    std::size_t message = 0;  ///< bytes between stages, of one micro-batch
     [[nodiscard]] std::size_t peak() const { return total(bytes); }
     [[nodiscard]] MemoryKind largest() const;
 };

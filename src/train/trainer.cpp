@@ -58,7 +58,8 @@ void Trainer::validate(std::int64_t step) {
         on_rank_zero(environment_.world, std::function<std::string()>([&] { return log_->evaluated(step) ? "yes" : "no"; }));
     if (known == "yes") return;
     const auto start = Clock::now();
-    const EvaluationResult result = evaluate({*model_.transformer, plan_.split, mesh_, outbox_}, *validation_, config_.training.micro_batch_size);
+    const EvaluationResult result =
+        evaluate({*model_.transformer, plan_.split, mesh_, outbox_}, *validation_, config_.training.micro_batch_size);
     on_rank_zero(environment_.world, std::function<void()>([&] { log_->evaluation(step, result.loss); }));
     say(fmt::format("validation after {} steps: loss {:.4f}, perplexity {:.2f} over {} trained tokens ({})", step, result.loss,
                     result.perplexity(), result.trained_tokens, human_duration(seconds_since(start))));
