@@ -14,7 +14,7 @@ struct NotBuilt {
     std::string_view instead;
 };
 
-constexpr std::array<NotBuilt, 12> kNotBuilt = {{
+constexpr std::array<NotBuilt, 8> kNotBuilt = {{
     {"method.type", [](const RunConfig& c) { return c.method.type == Method::QLora; }, "use lora or full"},
     {"model.dtype", [](const RunConfig& c) { return c.model.dtype == DType::F16; }, "use bf16 or fp32"},
     {"optimizer.name",
@@ -24,12 +24,7 @@ constexpr std::array<NotBuilt, 12> kNotBuilt = {{
     {"offload.optimizer", [](const RunConfig& c) { return c.offload.optimizer != Offload::None; }, "use none"},
     {"offload.activations", [](const RunConfig& c) { return c.offload.activations != Offload::None; },
      "use none, and training.recompute = full to save memory"},
-    {"parallel.tensor", [](const RunConfig& c) { return c.parallel.tensor > 1; }, "use 1: all ranks are data parallel"},
-    {"parallel.pipeline", [](const RunConfig& c) { return c.parallel.pipeline > 1; }, "use 1: all ranks are data parallel"},
-    {"parallel.chunks", [](const RunConfig& c) { return c.parallel.chunks > 1; }, "use 1"},
     {"parallel.zero", [](const RunConfig& c) { return c.parallel.zero > 2; }, "use 0, 1 or 2"},
-    {"parallel.schedule", [](const RunConfig& c) { return c.parallel.schedule != PipelineSchedule::Auto && c.parallel.pipeline > 1; },
-     "use auto"},
     {"output.dtype", [](const RunConfig& c) { return c.output.dtype == DType::F16 && c.method.type == Method::Full; }, "use bf16 or fp32"},
 }};
 

@@ -1,4 +1,6 @@
 // `tandem plan --json`: the fields are the public interface; some may be added, none renamed.
+#include <algorithm>
+
 #include "src/plan/run_plan.h"
 
 namespace tandem {
@@ -12,30 +14,54 @@ Json bytes_by_kind(const MemoryBytes& bytes) {
     return object;
 }
 
-/// Ranks on equal cards are alike: one entry for each capacity.
-Json ranks_of(const RunPlan& plan) {
-    std::vector<std::pair<std::size_t, std::pair<std::int64_t, std::int64_t>>> groups;  // capacity -> lowest rank, count
+/// Ranks of one stage on equal cards are alike: one entry for each of them.
+struct RankGroup {
+    std::int64_t rank, count;  ///< the lowest, how many
+    int stage;
+    std::size_t capacity;
+};
+
+std::vector<RankGroup> group_ranks(const RunPlan& plan) {
+    std::vector<RankGroup> groups;
     for (std::int64_t r = 0; r < plan.ranks; ++r) {
+        const int stage = coordinates(plan.memory.split.sizes, static_cast<int>(r)).pipeline;
         const std::size_t capacity = plan.capacity[static_cast<std::size_t>(r) % plan.capacity.size()];
-        bool known = false;
-        for (auto& [bytes, group] : groups) {
-            if (bytes == capacity) ++group.second, known = true;
-        }
-        if (!known) groups.push_back({capacity, {r, 1}});
+        const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.stage == stage && g.capacity == capacity; });
+        if (same != groups.end()) ++same->count;
+        else groups.push_back({r, 1, stage, capacity});
     }
+    return groups;
+}
+
+Json ranks_of(const RunPlan& plan) {
     Json list = Json::array();
-    for (const auto& [capacity, group] : groups) {
-        list.push_back({{"rank", group.first},
-                        {"count", group.second},
-                        {"data", group.first},
-                        {"tensor", 0},
-                        {"pipeline", 0},
-                        {"bytes", bytes_by_kind(plan.memory.bytes)},
-                        {"peak_bytes", plan.memory.peak()},
-                        {"peak_at", "backward"},
+    for (const RankGroup& group : group_ranks(plan)) {
+        const MeshIndex place = coordinates(plan.memory.split.sizes, static_cast<int>(group.rank));
+        const StagePlan& stage = plan.memory.stages[static_cast<std::size_t>(group.stage)];
+        list.push_back({{"rank", group.rank},
+                        {"count", group.count},
+                        {"data", place.data},
+                        {"tensor", place.tensor},
+                        {"pipeline", place.pipeline},
+                        {"bytes", bytes_by_kind(stage.bytes)},
+                        {"peak_bytes", stage.peak()},
+                        {"peak_at", stage.peak_at},
                         {"context_bytes", plan.context},
-                        {"capacity_bytes", capacity},
-                        {"fits", plan.memory.peak() + plan.context <= capacity}});
+                        {"capacity_bytes", group.capacity},
+                        {"fits", stage.peak() + plan.context <= group.capacity}});
+    }
+    return list;
+}
+
+/// Layers of each stage, of all its chunks together.
+Json layers_of(const Split& split) {
+    Json list = Json::array();
+    for (int stage = 0; stage < split.sizes.pipeline; ++stage) {
+        int layers = 0;
+        for (const UnitRange& chunk : split.chunks_of(stage)) layers += chunk.count();
+        if (stage == 0) --layers;                          // the embedding
+        if (stage + 1 == split.sizes.pipeline) --layers;   // the head
+        list.push_back(layers);
     }
     return list;
 }
@@ -43,7 +69,6 @@ Json ranks_of(const RunPlan& plan) {
 }  // namespace
 
 Json to_json(const RunPlan& plan, const RunConfig& config) {
-    const ModelConfig model = load_model_config(config.model.path);
     const StepTime& t = plan.time;
     Json json = {
         {"schema", 1},
@@ -57,8 +82,10 @@ Json to_json(const RunPlan& plan, const RunConfig& config) {
           {"tensor", plan.layout.tensor},
           {"pipeline", plan.layout.pipeline},
           {"zero", config.parallel.zero},
-          {"schedule", "1f1b"},
-          {"layers", Json::array({model.layers})},
+          {"schedule", name(plan.memory.split.schedule)},
+          {"chunks", plan.memory.split.chunks},
+          {"reduce", plan.memory.split.sharding.moment == ReduceMoment::Each ? "each" : "last"},
+          {"layers", layers_of(plan.memory.split)},
           {"micro_batch", config.training.micro_batch_size},
           {"micro_batches", plan.layout.accumulation},
           {"recompute", plan.memory.policy == ActivationPolicy::Recompute ? "full" : "none"}}},

@@ -8,6 +8,38 @@
 
 namespace tandem {
 
+namespace {
+
+/// One column a pipeline stage.
+std::string memory_table(const MemoryPlan& memory) {
+    const bool one = memory.stages.size() == 1;
+    std::string text = one ? "\nmemory of a rank\n" : "\nmemory of a rank, by pipeline stage\n";
+    const auto line = [&](std::string_view what, auto bytes_of) {
+        text += fmt::format("  {:<16}", what);
+        for (const StagePlan& stage : memory.stages) text += fmt::format("{:>12}", human_bytes(bytes_of(stage)));
+        text += "\n";
+    };
+    for (std::size_t k = 0; k < kMemoryKinds; ++k) {
+        const bool used = std::any_of(memory.stages.begin(), memory.stages.end(), [&](const StagePlan& s) { return s.bytes[k] > 0; });
+        if (used) line(name(static_cast<MemoryKind>(k)), [&](const StagePlan& s) { return s.bytes[k]; });
+    }
+    line("peak", [](const StagePlan& s) { return s.peak(); });
+    return text;
+}
+
+/// "data 2 x tensor 1 x pipeline 2, zero 2, 1f1b, layers [0, 16) and [16, 32)"
+std::string describe_layout(const Split& split) {
+    std::string text = fmt::format("data {} x tensor {} x pipeline {}", split.sizes.data, split.sizes.tensor, split.sizes.pipeline);
+    if (split.sizes.data > 1)
+        text += fmt::format(", zero {}{}", split.sharding.zero, split.sharding.moment == ReduceMoment::Each ? " (reduced each micro-batch)" : "");
+    if (split.sizes.pipeline == 1) return text;
+    text += fmt::format(", {}, units of the parts", name(split.schedule));
+    for (const UnitRange& part : split.parts) text += fmt::format(" [{}, {})", part.first, part.last);
+    return text;
+}
+
+}  // namespace
+
 std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware& hardware) {
     const auto row = [](std::string_view what, const std::string& value) { return fmt::format("  {:<16}{}\n", what, value); };
     std::string text = fmt::format("{} on {}: {} rank{}, {} micro-batch{} of {} x {} tokens a step\n", config.model.path, hardware.name,
@@ -15,21 +47,17 @@ std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware
                                    plan.layout.accumulation == 1 ? "" : "es", config.training.micro_batch_size, config.data.max_seq_length);
     text += row("parameters", fmt::format("{:.2f} M, {:.2f} M trained", static_cast<double>(plan.memory.parameters) / 1e6,
                                           static_cast<double>(plan.memory.trainable) / 1e6));
+    text += row("layout", describe_layout(plan.memory.split));
     text += row("recompute", plan.memory.policy == ActivationPolicy::Recompute ? "full" : "none");
-    text += "\nmemory of a rank\n";
-    for (std::size_t k = 0; k < kMemoryKinds; ++k) {
-        if (plan.memory.bytes[k] > 0)
-            text += row(name(static_cast<MemoryKind>(k)), fmt::format("{:>12}", human_bytes(plan.memory.bytes[k])));
-    }
+    text += memory_table(plan.memory);
     const std::size_t capacity = *std::min_element(plan.capacity.begin(), plan.capacity.end());
-    text += row("peak", fmt::format("{:>12}", human_bytes(plan.memory.peak())));
     if (plan.context > 0) text += row("driver, context", fmt::format("{:>12}", human_bytes(plan.context)));
     text += row("has", fmt::format("{:>12}: {}", human_bytes(capacity), plan.fits ? "fits" : "does NOT fit"));
     text += fmt::format("\na step: {:.3g} s, {:.0f} tokens/s, {:.1f} % of the specified flops\n", plan.time.total(),
                         plan.tokens_per_step / plan.time.total(), 100 * plan.mfu);
     const StepTime& t = plan.time;
     for (const auto& [cause, seconds] :
-         {std::pair{"compute", t.compute}, {"recompute", t.recompute}, {"communication", t.communication}, {"optimizer", t.optimizer}}) {
+         {std::pair{"compute", t.compute}, {"recompute", t.recompute}, {"communication", t.communication}, {"bubble", t.bubble}, {"optimizer", t.optimizer}}) {
         if (seconds > 0) text += row(cause, fmt::format("{:.3g} s", seconds));
     }
     if (!plan.suggestions.empty()) text += "\nwhat would lower it\n";
