@@ -1,0 +1,126 @@
+#include "tests/invariance/matrix.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "kernels/base/philox.h"
+
+namespace tandem::test {
+namespace {
+
+const std::array<std::string, 4> kSchedules = {"gpipe", "1f1b", "interleaved", "zb-h1"};
+
+/// The settings as numbers, one for each axis.
+std::vector<int> settings(const MatrixCase& c) {
+    const auto schedule = static_cast<int>(std::find(kSchedules.begin(), kSchedules.end(), c.layout.schedule) - kSchedules.begin());
+    return {c.layout.data,      c.layout.tensor, c.layout.pipeline, c.layout.zero,    schedule,       c.layout.micro_batch,
+            c.layout.recompute, c.subject.full,  c.subject.tied,    c.subject.packed, c.subject.exact};
+}
+
+using Pair = std::array<int, 4>;  ///< axis, value, axis, value
+
+std::vector<Pair> pairs(const MatrixCase& c) {
+    const auto values = settings(c);
+    std::vector<Pair> list;
+    for (int a = 0; a < static_cast<int>(values.size()); ++a) {
+        for (int b = 0; b < a; ++b) list.push_back({b, values[static_cast<std::size_t>(b)], a, values[static_cast<std::size_t>(a)]});
+    }
+    return list;
+}
+
+/// Pipelines of one stage have no schedule; two chunks a rank need as many layers as parts.
+bool allowed(const MatrixLayout& l, int ranks, int layers) {
+    if (l.ranks() > ranks || l.pipeline > layers) return false;
+    if (l.schedule == "interleaved") return l.pipeline > 1 && 2 * l.pipeline <= layers;
+    return l.pipeline > 1 || l.schedule == "1f1b";
+}
+
+std::vector<MatrixLayout> all_layouts(int ranks, int layers) {
+    std::vector<MatrixLayout> list;
+    for (const int data : {1, 2, 3, 4})
+        for (const int tensor : {1, 2, 4})
+            for (const int pipeline : {1, 2, 3, 4})
+                for (const int zero : {0, 1, 2})
+                    for (const auto& schedule : kSchedules)
+                        for (const int micro : {1, 2})
+                            for (const bool recompute : {false, true}) {
+                                const MatrixLayout l{data, tensor, pipeline, zero, schedule, micro, recompute};
+                                // Without data-parallel ranks ZeRO has nothing to share out: one level is enough.
+                                if (allowed(l, ranks, layers) && (data > 1 || zero == 2)) list.push_back(l);
+                            }
+    return list;
+}
+
+}  // namespace
+
+std::string name(const MatrixSubject& s) {
+    return fmt::format("{} {} {} {}", s.full ? "full" : "lora", s.tied ? "tied" : "untied", s.packed ? "packed" : "apart",
+                       s.exact ? "fp64" : "fp32");
+}
+
+std::string name(const MatrixLayout& l) {
+    return fmt::format("data {} tensor {} pipeline {} zero {} {} micro {}{}", l.data, l.tensor, l.pipeline, l.zero, l.schedule,
+                       l.micro_batch, l.recompute ? " recompute" : "");
+}
+
+std::vector<std::string> options(const MatrixSubject& s) {
+    return {"--method.type",    s.full ? "full" : "lora", "--data.packing", s.packed ? "true" : "false",
+            "--device.backend", s.exact ? "ref" : "cpu",  "--model.dtype",  s.exact ? "fp64" : "fp32"};
+}
+
+std::vector<std::string> options(const MatrixLayout& l) {
+    return {"--parallel.data",
+            std::to_string(l.data),
+            "--parallel.tensor",
+            std::to_string(l.tensor),
+            "--parallel.pipeline",
+            std::to_string(l.pipeline),
+            "--parallel.zero",
+            std::to_string(l.zero),
+            "--parallel.schedule",
+            l.schedule,
+            "--parallel.chunks",
+            l.schedule == "interleaved" ? "2" : "1",
+            "--training.micro_batch_size",
+            std::to_string(l.micro_batch),
+            "--training.recompute",
+            l.recompute ? "full" : "none"};
+}
+
+std::vector<MatrixCase> whole_matrix(int ranks, int layers) {
+    std::vector<MatrixCase> list;
+    for (const bool full : {false, true})
+        for (const bool tied : {false, true})
+            for (const bool packed : {false, true})
+                for (const bool exact : {false, true})
+                    for (const MatrixLayout& layout : all_layouts(ranks, layers)) list.push_back({{full, tied, packed, exact}, layout});
+    return list;
+}
+
+std::vector<MatrixCase> pairwise(const std::vector<MatrixCase>& cases) {
+    std::set<Pair> open;
+    for (const MatrixCase& c : cases) {
+        for (const Pair& p : pairs(c)) open.insert(p);
+    }
+    constexpr std::size_t kCandidates = 400;
+    std::vector<MatrixCase> chosen;
+    for (std::uint64_t draw = 0; !open.empty();) {
+        std::size_t best = 0, best_gain = 0;
+        for (std::size_t k = 0; k < kCandidates; ++k, ++draw) {
+            const std::size_t i = philox(7, 0, draw)[0] % cases.size();
+            const auto candidate = pairs(cases[i]);
+            const auto gain = static_cast<std::size_t>(
+                std::count_if(candidate.begin(), candidate.end(), [&](const Pair& p) { return open.contains(p); }));
+            if (gain > best_gain) best = i, best_gain = gain;
+        }
+        if (best_gain == 0) continue;
+        chosen.push_back(cases[best]);
+        for (const Pair& p : pairs(cases[best])) open.erase(p);
+    }
+    return chosen;
+}
+
+}  // namespace tandem::test

@@ -1,0 +1,93 @@
+#include "tests/invariance/matrix_run.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "src/config/load.h"
+#include "src/train/trainer.h"
+#include "tests/support/program.h"
+
+namespace tandem::test {
+namespace {
+
+// Two samples' loss in a step of 24, one epoch's last batch half as large, or (packed) some ranks without a row.
+constexpr const char* kConfig = R"([model]
+init = random
+[data]
+format = tokenized
+shuffle = true
+max_seq_length = 24
+[training]
+global_batch_size = 24
+max_steps = 4
+[optimizer]
+learning_rate = 3e-3
+eps = 1e-6
+weight_decay = 0.05
+[lora]
+r = 3
+dropout = 0.1
+[output]
+dtype = fp32
+[device]
+threads = 1
+)";
+
+RunConfig config_of(const MatrixSubject& subject, const MatrixLayout& layout, const std::string& output,
+                    const std::vector<std::string>& more) {
+    const auto tests = source_directory() / "tests";
+    std::vector<std::string> words = {"--model.path", (tests / "invariance/models" / (subject.tied ? "tied" : "untied")).string(),
+                                      "--data.train", (tests / "golden/models/llama_gqa/data.jsonl").string(),
+                                      "--output.dir", output};
+    for (const auto& list : {options(subject), options(layout), more}) words.insert(words.end(), list.begin(), list.end());
+    std::vector<Override> overrides;
+    for (std::size_t i = 0; i + 1 < words.size(); i += 2) overrides.push_back({words[i].substr(2), words[i + 1]});
+    return parse_run_config(kConfig, "matrix.ini", overrides, Purpose::Train);
+}
+
+double relative(double got, double want) { return std::abs(got - want) / std::max(std::abs(want), 1e-300); }
+
+}  // namespace
+
+Deviation bounds_of(const MatrixSubject& subject) { return subject.exact ? Deviation{1e-10, 1e-10, 1e-5} : Deviation{1e-5, 1e-4, 1e-3}; }
+
+bool within(const Deviation& found, const Deviation& bounds) {
+    // Written so that a NaN is not within anything.
+    return found.loss <= bounds.loss && found.norm <= bounds.norm && found.update <= bounds.update && !found.other;
+}
+
+Deviation compare(const MatrixResult& got, const MatrixResult& want, const HostTensors& start) {
+    Deviation d;
+    d.other = got.steps.size() != want.steps.size() || got.weights.size() != want.weights.size();
+    if (d.other) return d;
+    for (std::size_t i = 0; i < want.steps.size(); ++i) {
+        for (const char* key : {"step", "tokens", "trained_tokens", "learning_rate"}) {
+            if (got.steps[i].at(key) != want.steps[i].at(key)) d.other = true;
+        }
+        const double loss = relative(got.steps[i].at("loss"), want.steps[i].at("loss"));
+        const double gradient = relative(got.steps[i].at("grad_norm"), want.steps[i].at("grad_norm"));
+        if (!(loss <= d.loss)) d.loss = loss;
+        if (!(gradient <= d.norm)) d.norm = gradient;
+    }
+    d.update = relative_distance(difference(got.weights, start), difference(want.weights, start));
+    return d;
+}
+
+void train_case(Runtime& runtime, const MatrixSubject& subject, const MatrixLayout& layout, const std::string& output,
+                const std::vector<std::string>& more) {
+    const bool takes_part = runtime.rank() < layout.ranks();
+    const auto world = runtime.world().split(takes_part ? 0 : 1, runtime.rank());
+    if (takes_part) {
+        const RunConfig config = config_of(subject, layout, output, more);
+        Trainer trainer(config, {*world, 1, world->size(), nullptr, runtime.hostname(), "test"});
+        const int code = trainer.run();
+        require(code == 0, "{}; {}: exit code {}", name(subject), name(layout), code);
+    }
+    runtime.world().barrier();
+}
+
+MatrixResult read_result(const MatrixSubject& subject, const std::string& output) {
+    return {read_steps(output), read_all_safetensors(std::filesystem::path(output) / (subject.full ? "model" : "adapter"))};
+}
+
+}  // namespace tandem::test

@@ -1,0 +1,35 @@
+// One case of the matrix, trained in this process by some of its ranks, and how far two results are apart.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "parallel/runtime.h"
+#include "tests/invariance/matrix.h"
+#include "tests/support/host_tensors.h"
+
+namespace tandem::test {
+
+struct MatrixResult {
+    std::vector<nlohmann::json> steps;  ///< of log.jsonl
+    HostTensors weights;
+};
+
+/// Largest relative differences.
+struct Deviation {
+    double loss = 0, norm = 0, update = 0;
+    bool other = false;  ///< counts, learning rates or names differ
+};
+
+/// Design, section 5: AdamW on fp32 and fp64; what comes out is stored in fp32.
+[[nodiscard]] Deviation bounds_of(const MatrixSubject& subject);
+[[nodiscard]] bool within(const Deviation& found, const Deviation& bounds);
+/// `start`: the weights before the first step; updates are compared relative to want's.
+[[nodiscard]] Deviation compare(const MatrixResult& got, const MatrixResult& want, const HostTensors& start);
+
+/// Trains `subject` as `layout` splits it into `output`, on the first layout.ranks() ranks of the runtime's world; `more` are further
+/// options. Collective over the world.
+void train_case(Runtime& runtime, const MatrixSubject& subject, const MatrixLayout& layout, const std::string& output,
+                const std::vector<std::string>& more = {});
+[[nodiscard]] MatrixResult read_result(const MatrixSubject& subject, const std::string& output);
+
+}  // namespace tandem::test

@@ -1,0 +1,195 @@
+// walk [--full] [--resume] [--only TEXT] [--table FILE]: trains the cases of the matrix one after another on the ranks it is started with
+// (8 for all of it), compares each with one rank's result, prints a row a case, and fails if any is out of bounds.
+//   --full    every combination rather than every pair of settings
+//   --resume  instead: half of the steps by one layout, the rest by another, for all (or some) pairs of layouts
+//   --only    cases whose name contains TEXT
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+
+#include "tests/invariance/matrix_run.h"
+
+namespace tandem::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+    bool full = false, resume = false;
+    std::string only, table;
+};
+
+Options parse(int argc, char** argv) {
+    Options o;
+    for (int i = 1; i < argc; ++i) {
+        const std::string word = argv[i];
+        if (word == "--full") o.full = true;
+        else if (word == "--resume") o.resume = true;
+        else if (word == "--only" && i + 1 < argc) o.only = argv[++i];
+        else if (word == "--table" && i + 1 < argc) o.table = argv[++i];
+        else fail(Failure::Configuration, "unknown option {}", word);
+    }
+    return o;
+}
+
+/// The result of one rank, and what it started from.
+struct Reference {
+    MatrixResult result;
+    HostTensors start;
+};
+
+class Walk {
+public:
+    Walk(Runtime& runtime, Options options) : runtime_(runtime), options_(std::move(options)) {
+        std::string directory;
+        if (runtime.rank() == 0) {
+            std::string pattern = (fs::temp_directory_path() / "tandem-walk-XXXXXX").string();
+            require(mkdtemp(pattern.data()) != nullptr, "{}: cannot be made", pattern);
+            directory = pattern;
+        }
+        runtime.world().broadcast(directory, 0);
+        root_ = directory;
+    }
+
+    int run() {
+        if (options_.resume) resume_pairs();
+        else matrix();
+        say(fmt::format(
+            "{} cases, {} out of bounds; largest differences: fp32 loss {:.1e} norm {:.1e} update {:.1e}, fp64 loss {:.1e} norm {:.1e} "
+            "update {:.1e}",
+            cases_, failed_, worst_[0].loss, worst_[0].norm, worst_[0].update, worst_[1].loss, worst_[1].norm, worst_[1].update));
+        if (runtime_.rank() == 0) fs::remove_all(root_);
+        std::array<std::int64_t, 1> failed = {failed_};
+        runtime_.world().max(failed);
+        return failed[0] == 0 && cases_ > 0 ? 0 : 1;
+    }
+
+private:
+    void matrix() {
+        auto cases = whole_matrix(runtime_.size(), kLayers);
+        if (!options_.full) cases = pairwise(cases);
+        for (const MatrixCase& c : cases) {
+            if (skip(name(c.subject) + "; " + name(c.layout))) continue;
+            const Reference& want = reference(c.subject);
+            const std::string output = fresh("case");
+            train_case(runtime_, c.subject, c.layout, output);
+            judge(c.subject, name(c.layout), output, want);
+        }
+    }
+
+    /// Layouts of every shape, one of the other settings each.
+    [[nodiscard]] std::vector<MatrixLayout> shapes() const {
+        std::vector<MatrixLayout> list;
+        const char* schedules[] = {"1f1b", "zb-h1", "gpipe"};
+        for (const MatrixCase& c : whole_matrix(runtime_.size(), kLayers)) {
+            const MatrixLayout& l = c.layout;
+            const bool known = std::any_of(list.begin(), list.end(), [&](const MatrixLayout& k) {
+                return k.data == l.data && k.tensor == l.tensor && k.pipeline == l.pipeline;
+            });
+            if (known) continue;
+            list.push_back(l);
+            const std::size_t n = list.size();
+            list.back().zero = l.data > 1 ? static_cast<int>(n % 3) : 2;
+            list.back().schedule = l.pipeline > 1 ? schedules[n % 3] : "1f1b";
+            list.back().micro_batch = 1 + static_cast<int>(n % 2);
+        }
+        return list;
+    }
+
+    void resume_pairs() {
+        const auto layouts = shapes();
+        for (std::size_t a = 0; a < layouts.size(); ++a) {
+            const MatrixSubject subject{.full = a % 2 == 0, .tied = a % 3 == 0, .packed = a % 4 == 3, .exact = a % 5 == 1};
+            const std::string first = fresh("first");
+            bool trained = false;
+            for (std::size_t b = 0; b < layouts.size(); ++b) {
+                // Without --full every layout saves once and resumes once.
+                if (!options_.full && b != (a * 7 + 3) % layouts.size()) continue;
+                const std::string label = fmt::format("{} -> {}", name(layouts[a]), name(layouts[b]));
+                if (skip(label)) continue;
+                const Reference& want = reference(subject);
+                if (!trained) train_case(runtime_, subject, layouts[a], first, {"--checkpoint.every", "2", "--checkpoint.keep", "4"});
+                trained = true;
+                const std::string second = fresh("second");
+                if (runtime_.rank() == 0) {
+                    fs::create_directories(second);
+                    fs::copy(first + "/log.jsonl", second);
+                }
+                runtime_.world().barrier();
+                train_case(runtime_, subject, layouts[b], second, {"--checkpoint.resume", first + "/checkpoints/step-2.h5"});
+                judge(subject, label, second, want);
+            }
+        }
+    }
+
+    [[nodiscard]] bool skip(const std::string& label) const { return label.find(options_.only) == std::string::npos; }
+
+    /// An empty directory's name, the same on every rank.
+    std::string fresh(const std::string& what) {
+        const std::string path = (root_ / fmt::format("{}{}", what, made_ % 4)).string();
+        ++made_;
+        runtime_.world().barrier();
+        if (runtime_.rank() == 0) fs::remove_all(path);
+        runtime_.world().barrier();
+        return path;
+    }
+
+    const Reference& reference(const MatrixSubject& subject) {
+        auto& known = references_[subject];
+        if (known) return *known;
+        known.emplace();
+        const MatrixLayout one;
+        const std::string start = (root_ / "start").string(), result = (root_ / "reference").string();
+        for (const std::string& path : {start, result}) {
+            if (runtime_.rank() == 0) fs::remove_all(path);
+        }
+        train_case(runtime_, subject, one, start, {"--optimizer.learning_rate", "0", "--training.max_steps", "1"});
+        train_case(runtime_, subject, one, result);
+        if (runtime_.rank() == 0) *known = {read_result(subject, result), read_result(subject, start).weights};
+        return *known;
+    }
+
+    void judge(const MatrixSubject& subject, const std::string& label, const std::string& output, const Reference& want) {
+        ++cases_;
+        if (runtime_.rank() != 0) return;
+        const Deviation d = compare(read_result(subject, output), want.result, want.start);
+        const bool good = within(d, bounds_of(subject));
+        if (!good) ++failed_;
+        Deviation& worst = worst_[subject.exact ? 1 : 0];
+        worst = {std::max(worst.loss, d.loss), std::max(worst.norm, d.norm), std::max(worst.update, d.update), worst.other || d.other};
+        say(fmt::format("{} | {} | {} | loss {:.1e} | norm {:.1e} | update {:.1e}{}", good ? "ok  " : "FAIL", name(subject), label, d.loss,
+                        d.norm, d.update, d.other ? " | counts differ" : ""));
+    }
+
+    void say(const std::string& line) {
+        if (runtime_.rank() != 0) return;
+        fmt::print("{}\n", line);
+        std::fflush(stdout);
+        if (options_.table.empty()) return;
+        std::ofstream(options_.table, cases_ <= 1 ? std::ios::trunc : std::ios::app) << line << "\n";
+    }
+
+    static constexpr int kLayers = 5;
+    Runtime& runtime_;
+    Options options_;
+    fs::path root_;
+    std::map<MatrixSubject, std::optional<Reference>> references_;
+    Deviation worst_[2];
+    int made_ = 0, cases_ = 0, failed_ = 0;
+};
+
+}  // namespace
+}  // namespace tandem::test
+
+int main(int argc, char** argv) {
+    try {
+        tandem::Runtime runtime;
+        return tandem::run_ranks(runtime, [&] { return tandem::test::Walk(runtime, tandem::test::parse(argc, argv)).run(); });
+    } catch (const std::exception& error) {
+        return tandem::report_start_failure(error);
+    }
+}
