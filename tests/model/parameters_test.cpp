@@ -65,8 +65,8 @@ TEST(RandomSource, ElementsAreFunctionsOfNameAndIndexAlone) {
     const ParamTable t = list_parameters(tiny(), Trained::Everything, nullptr);
     const Parameter& p = t[2];
     std::vector<double> whole(16 * 16), part(16 * 3);
-    source.read(p, 0, 16, DType::F64, reinterpret_cast<std::byte*>(whole.data()));
-    source.read(p, 5, 8, DType::F64, reinterpret_cast<std::byte*>(part.data()));
+    source.read(p, p.box, DType::F64, reinterpret_cast<std::byte*>(whole.data()));
+    source.read(p, {{5, 0}, {3, 16}}, DType::F64, reinterpret_cast<std::byte*>(part.data()));
     for (std::size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], whole[5 * 16 + i]);
     double squares = 0;
     for (const double x : whole) squares += x * x;
@@ -80,7 +80,7 @@ TEST(RandomSource, FreshFactorsAreThoseOfPeft) {
     for (const Parameter& p : t) {
         if (!is_adapter_tensor(p.name)) continue;
         std::vector<double> values(static_cast<std::size_t>(p.global.elements()));
-        source.read(p, 0, p.global[0], DType::F64, reinterpret_cast<std::byte*>(values.data()));
+        source.read(p, p.box, DType::F64, reinterpret_cast<std::byte*>(values.data()));
         const double bound = p.name.ends_with("lora_A.weight") ? 1 / std::sqrt(static_cast<double>(p.global[1])) : 0;
         double largest = 0;
         for (const double x : values) largest = std::max(largest, std::abs(x));
