@@ -106,8 +106,8 @@ void Transformer::wire(const LoraConfig* lora, std::uint64_t seed) {
 }
 
 VocabularyPart Transformer::vocabulary_part() const {
-    const std::int64_t rows = (config_.vocabulary + group_.size() - 1) / group_.size(), first = group_.rank() * rows;
-    return {first, std::min(config_.vocabulary, first + rows)};
+    const RowShare share = share_of_rows(config_.vocabulary, group_.size(), group_.rank());
+    return {share.first, share.first + share.count};
 }
 
 DeviceBatch Transformer::upload(const HostBatch& batch, Arena& arena, Dropout dropout) {
