@@ -37,16 +37,14 @@ RunPlan plan_run(const RunConfig& given, const Hardware& hardware, std::int64_t 
     const PlanSubject subject{config, plan.layout, Purpose::Train, threads};
     plan.memory = choose_plan(subject, free);
     plan.fits = plan.memory.peak() <= free;
-    const MemoryPlan kept = plan.memory.policy == ActivationPolicy::Keep ? plan.memory : plan_memory(subject, ActivationPolicy::Keep);
-    plan.time = step_time(subject, plan.memory, kept, hardware);
+    plan.time = step_time(subject, plan.memory, hardware);
     plan.tokens_per_step = static_cast<double>(config.training.global_batch_size * config.data.max_seq_length);
     plan.flops_per_token = useful_flops_per_token(config, plan.memory, load_model_config(config.model.path));
     plan.mfu = utilisation(plan, hardware);
     plan.assumptions = assumptions(hardware);
     if (plan.fits) return plan;
     for (auto& s : suggest_savings(subject, plan.memory, free)) {
-        const double seconds = plan.time.total() * seconds_of(s.plan.micro_batch, hardware.gpus.front(), config.model.dtype) /
-                               std::max(seconds_of(plan.memory.micro_batch, hardware.gpus.front(), config.model.dtype), 1e-12);
+        const double seconds = step_time(subject, s.plan, hardware).total();
         plan.suggestions.push_back({std::move(s), seconds});
     }
     return plan;

@@ -49,21 +49,10 @@ double seconds_of(const OpCounts& counts, const Gpu& gpu, DType dtype) {
     return seconds;
 }
 
-StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const MemoryPlan& kept, const Hardware& hardware) {
-    const DType dtype = subject.config.model.dtype;
-    StepTime slowest;
-    for (const Gpu& gpu : hardware.gpus) {
-        StepTime t;
-        const auto micro_batches = static_cast<double>(subject.layout.accumulation);
-        t.compute = micro_batches * seconds_of(kept.micro_batch, gpu, dtype);
-        t.recompute = micro_batches * seconds_of(plan.micro_batch, gpu, dtype) - t.compute;
-        t.optimizer = seconds_of(plan.update, gpu, dtype);
-        for (const auto& [call, times] : plan.traffic)
-            t.communication +=
-                static_cast<double>(times) * all_reduce_seconds(hardware, subject.layout.data, static_cast<double>(call.second));
-        if (t.total() > slowest.total()) slowest = t;
-    }
-    return slowest;
+StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware) {
+    StepTime mean;
+    (void)subject, (void)plan, (void)hardware;
+    return mean;
 }
 
 double useful_flops_per_token(const RunConfig& config, const MemoryPlan& plan, const ModelConfig& model) {

@@ -15,8 +15,8 @@ struct StepTime {
 /// Seconds that `counts` take on one card.
 [[nodiscard]] double seconds_of(const OpCounts& counts, const Gpu& gpu, DType dtype);
 
-/// Of the slowest rank. `kept` is the plan of the same run without recomputation: the difference is what recomputation costs.
-[[nodiscard]] StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const MemoryPlan& kept, const Hardware& hardware);
+/// The program of a step simulated with what each instruction costs on the slowest card of its stage; mean over ranks.
+[[nodiscard]] StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware);
 
 /// What the model is worth a trained token: 6 flops a trained weight in a matrix product, 4 a frozen one, and causal attention;
 /// recomputation does not count.
