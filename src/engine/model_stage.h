@@ -12,15 +12,10 @@
 #include "parallel/gradient_buckets.h"
 #include "parallel/stage.h"
 #include "src/engine/optimizer.h"
+#include "src/engine/split.h"
 #include "src/model/transformer.h"
 
 namespace tandem {
-
-/// What the activations of a rank's chunks take.
-struct SlotPlan {
-    std::vector<int> count;          ///< of each chunk: micro-batches in flight
-    std::vector<std::size_t> bytes;  ///< of one slot of each chunk; empty in dry runs, which find out
-};
 
 struct StageSettings {
     ActivationPolicy policy = ActivationPolicy::Keep;

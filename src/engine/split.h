@@ -39,6 +39,12 @@ struct Split {
 /// Forward alone.
 [[nodiscard]] std::vector<Program> evaluation_programs(const Split& split, int micro_batches);
 
+/// What the activations of a rank's chunks take.
+struct SlotPlan {
+    std::vector<int> count;          ///< of each chunk: micro-batches in flight
+    std::vector<std::size_t> bytes;  ///< of one slot of each chunk; empty in dry runs, which find out
+};
+
 [[nodiscard]] MeshIndex mesh_of(const RankLayout& layout);
 
 }  // namespace tandem

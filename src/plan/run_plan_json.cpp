@@ -26,7 +26,8 @@ std::vector<RankGroup> group_ranks(const RunPlan& plan) {
     for (std::int64_t r = 0; r < plan.ranks; ++r) {
         const int stage = coordinates(plan.memory.split.sizes, static_cast<int>(r)).pipeline;
         const std::size_t capacity = plan.capacity[static_cast<std::size_t>(r) % plan.capacity.size()];
-        const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.stage == stage && g.capacity == capacity; });
+        const auto same =
+            std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.stage == stage && g.capacity == capacity; });
         if (same != groups.end()) ++same->count;
         else groups.push_back({r, 1, stage, capacity});
     }
@@ -59,8 +60,8 @@ Json layers_of(const Split& split) {
     for (int stage = 0; stage < split.sizes.pipeline; ++stage) {
         int layers = 0;
         for (const UnitRange& chunk : split.chunks_of(stage)) layers += chunk.count();
-        if (stage == 0) --layers;                          // the embedding
-        if (stage + 1 == split.sizes.pipeline) --layers;   // the head
+        if (stage == 0) --layers;                         // the embedding
+        if (stage + 1 == split.sizes.pipeline) --layers;  // the head
         list.push_back(layers);
     }
     return list;

@@ -31,7 +31,8 @@ std::string memory_table(const MemoryPlan& memory) {
 std::string describe_layout(const Split& split) {
     std::string text = fmt::format("data {} x tensor {} x pipeline {}", split.sizes.data, split.sizes.tensor, split.sizes.pipeline);
     if (split.sizes.data > 1)
-        text += fmt::format(", zero {}{}", split.sharding.zero, split.sharding.moment == ReduceMoment::Each ? " (reduced each micro-batch)" : "");
+        text += fmt::format(", zero {}{}", split.sharding.zero,
+                            split.sharding.moment == ReduceMoment::Each ? " (reduced each micro-batch)" : "");
     if (split.sizes.pipeline == 1) return text;
     text += fmt::format(", {}, units of the parts", name(split.schedule));
     for (const UnitRange& part : split.parts) text += fmt::format(" [{}, {})", part.first, part.last);
@@ -56,8 +57,11 @@ std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware
     text += fmt::format("\na step: {:.3g} s, {:.0f} tokens/s, {:.1f} % of the specified flops\n", plan.time.total(),
                         plan.tokens_per_step / plan.time.total(), 100 * plan.mfu);
     const StepTime& t = plan.time;
-    for (const auto& [cause, seconds] :
-         {std::pair{"compute", t.compute}, {"recompute", t.recompute}, {"communication", t.communication}, {"bubble", t.bubble}, {"optimizer", t.optimizer}}) {
+    for (const auto& [cause, seconds] : {std::pair{"compute", t.compute},
+                                         {"recompute", t.recompute},
+                                         {"communication", t.communication},
+                                         {"bubble", t.bubble},
+                                         {"optimizer", t.optimizer}}) {
         if (seconds > 0) text += row(cause, fmt::format("{:.3g} s", seconds));
     }
     if (!plan.suggestions.empty()) text += "\nwhat would lower it\n";

@@ -23,17 +23,45 @@ double rate_at(const RateCurve& curve, double bytes) {
     return below->second + t * (above->second - below->second);
 }
 
-/// Seconds of one all-reduce over `ranks`: a ring through the slowest link on its way.
-double all_reduce_seconds(const Hardware& h, std::int64_t ranks, double bytes) {
+/// The link that ranks `apart` ranks apart, or a group of that extent, use.
+struct Way {
+    double rate, latency;
+    const std::map<std::string, RateCurve>& measured;
+};
+Way way(const Hardware& h, std::int64_t extent) {
+    if (extent > static_cast<std::int64_t>(h.gpus.size())) return {*h.network_bandwidth, h.network_latency * 1e-6, h.network_rates};
+    const double through_host = h.host_bandwidth.value_or(h.link_bandwidth) / 2;
+    return {h.p2p ? h.link_bandwidth : std::min(h.link_bandwidth, through_host), h.link_latency * 1e-6, h.node_rates};
+}
+
+double rate_of(const Way& way, const std::string& verb, double bytes) {
+    const auto found = way.measured.find(verb);
+    return (found != way.measured.end() ? rate_at(found->second, bytes) : way.rate) * kGiga;
+}
+
+/// Seconds of the collectives of a group of `ranks` that spans `extent` ranks: rings through the slowest link on their way.
+double traffic_seconds(const TrafficCounts& traffic, const Hardware& h, std::int64_t ranks, std::int64_t extent) {
     if (ranks == 1) return 0;
-    const bool between_nodes = ranks > static_cast<std::int64_t>(h.gpus.size());
-    const auto& measured = between_nodes ? h.network_rates : h.node_rates;
-    double rate = between_nodes ? *h.network_bandwidth : h.link_bandwidth;
-    if (!between_nodes && !h.p2p) rate = std::min(rate, h.host_bandwidth.value_or(h.link_bandwidth) / 2);
-    if (const auto found = measured.find("all_reduce"); found != measured.end()) rate = rate_at(found->second, bytes);
-    const double latency = (between_nodes ? h.network_latency : h.link_latency) * 1e-6;
+    const Way w = way(h, extent);
     const double n = static_cast<double>(ranks);
-    return 2 * (n - 1) / n * bytes / (rate * kGiga) + 2 * (n - 1) * latency;
+    double seconds = 0;
+    for (const auto& [call, times] : traffic) {
+        const double rounds = call.first == "all_reduce" ? 2 : 1, bytes = static_cast<double>(call.second);
+        const double one = rounds * (n - 1) / n * bytes / rate_of(w, std::string(call.first), bytes) + rounds * (n - 1) * w.latency;
+        seconds += static_cast<double>(times) * one;
+    }
+    return seconds;
+}
+
+/// The slowest card that holds a part of this stage.
+const Gpu& card_of(const Hardware& h, const Split& split, int stage) {
+    const std::int64_t a_stage = std::int64_t{split.sizes.data} * split.sizes.tensor;
+    const Gpu* slowest = nullptr;
+    for (std::int64_t r = stage * a_stage; r < (stage + 1) * a_stage; ++r) {
+        const Gpu& gpu = h.gpu_of(r);
+        if (!slowest || gpu.matmul_rate(DType::BF16) < slowest->matmul_rate(DType::BF16)) slowest = &gpu;
+    }
+    return *slowest;
 }
 
 }  // namespace
@@ -49,10 +77,22 @@ double seconds_of(const OpCounts& counts, const Gpu& gpu, DType dtype) {
     return seconds;
 }
 
-StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware) {
-    StepTime mean;
-    (void)subject, (void)plan, (void)hardware;
-    return mean;
+InstructionSeconds instruction_seconds(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& h, int stage,
+                                       const Instruction& in) {
+    const auto found = plan.stages[static_cast<std::size_t>(stage)].costs.find(kind_of(in));
+    if (found == plan.stages[static_cast<std::size_t>(stage)].costs.end())
+        fail(Failure::Run, "the dry run of stage {} had no {}", stage, to_text(in));
+    const MeshIndex& sizes = plan.split.sizes;
+    const double compute = seconds_of(found->second.ops, card_of(h, plan.split, stage), subject.config.model.dtype);
+    const double communication = traffic_seconds(found->second.tensor, h, sizes.tensor, sizes.tensor) +
+                                 traffic_seconds(found->second.data, h, sizes.data, std::int64_t{sizes.data} * sizes.tensor);
+    return {compute, communication};
+}
+
+double message_seconds(const MemoryPlan& plan, const Hardware& h, int stage) {
+    const Way w = way(h, std::int64_t{plan.split.sizes.data} * plan.split.sizes.tensor + 1);
+    const auto bytes = static_cast<double>(plan.stages[static_cast<std::size_t>(stage)].message);
+    return bytes / rate_of(w, "send", bytes) + w.latency;
 }
 
 double useful_flops_per_token(const RunConfig& config, const MemoryPlan& plan, const ModelConfig& model) {

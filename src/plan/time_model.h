@@ -15,7 +15,17 @@ struct StepTime {
 /// Seconds that `counts` take on one card.
 [[nodiscard]] double seconds_of(const OpCounts& counts, const Gpu& gpu, DType dtype);
 
-/// The program of a step simulated with what each instruction costs on the slowest card of its stage; mean over ranks.
+/// What one instruction takes on the slowest card of its stage.
+struct InstructionSeconds {
+    double compute = 0, communication = 0;
+    [[nodiscard]] double total() const { return compute + communication; }
+};
+[[nodiscard]] InstructionSeconds instruction_seconds(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware,
+                                                     int stage, const Instruction& instruction);
+/// A message of this stage to the next one.
+[[nodiscard]] double message_seconds(const MemoryPlan& plan, const Hardware& hardware, int stage);
+
+/// The program of a step, simulated with these (src/plan/step_simulation.cpp); mean over ranks.
 [[nodiscard]] StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware);
 
 /// What the model is worth a trained token: 6 flops a trained weight in a matrix product, 4 a frozen one, and causal attention;
