@@ -13,6 +13,14 @@
 
 namespace tandem {
 
+/// A send under way: its tensor must stay as it is until wait() has returned. One that is destroyed without that waits, unless an
+/// exception is on its way.
+class Transfer {
+public:
+    virtual ~Transfer() = default;
+    virtual void wait() = 0;  ///< blocks until the tensor may be written again; more than once does no harm
+};
+
 /// Collectives are called by all ranks of the group in the same order, with the same shapes and types; tensors are
 /// contiguous. Device collectives are enqueued on the stream. Errors throw and end the job (see Runtime).
 class Communicator {
@@ -38,7 +46,9 @@ public:
                             const Tensor& x) = 0;                            ///< x = shards in rank order; shard may be its own block of x
     virtual void all_to_all(Stream&, const Tensor& x, const Tensor& y) = 0;  ///< block r of y = block rank() of rank r's x
     virtual void broadcast(Stream&, const Tensor& x, int root) = 0;
+    // Messages of no bytes are neither sent nor received. Tags: 0 to 32767.
     virtual void send(Stream&, const Tensor& x, int peer, int tag) = 0;
+    [[nodiscard]] virtual std::unique_ptr<Transfer> start_send(Stream&, const Tensor& x, int peer, int tag) = 0;  ///< never null
     virtual void recv(Stream&, const Tensor& x, int peer, int tag) = 0;
 
     // Host values: control, not data.

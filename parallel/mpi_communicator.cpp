@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "parallel/mpi_check.h"
+#include "parallel/mpi_transfer.h"
 #include "parallel/ordered_sum.h"
 
 namespace tandem {
@@ -227,6 +228,18 @@ void MpiCommunicator::send(Stream& stream, const Tensor& x, int peer, int tag) {
         const std::size_t n = std::min(limits_.message, x.bytes() - first);
         mpi_check(MPI_Send(bytes_of(x) + first, as_int(n), MPI_BYTE, peer, tag, comm_), "MPI_Send");
     }
+}
+
+std::unique_ptr<Transfer> MpiCommunicator::start_send(Stream& stream, const Tensor& x, int peer, int tag) {
+    check("start_send", x);
+    check_peer("start_send", peer);
+    stream.synchronize();
+    auto transfer = std::make_unique<MpiTransfer>();
+    for (std::size_t first = 0; first < x.bytes(); first += limits_.message) {
+        const std::size_t n = std::min(limits_.message, x.bytes() - first);
+        mpi_check(MPI_Isend(bytes_of(x) + first, as_int(n), MPI_BYTE, peer, tag, comm_, transfer->add()), "MPI_Isend");
+    }
+    return transfer;
 }
 
 void MpiCommunicator::recv(Stream& stream, const Tensor& x, int peer, int tag) {

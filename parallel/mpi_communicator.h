@@ -40,6 +40,7 @@ public:
     void all_to_all(Stream& stream, const Tensor& x, const Tensor& y) override;
     void broadcast(Stream& stream, const Tensor& x, int root) override;
     void send(Stream& stream, const Tensor& x, int peer, int tag) override;
+    [[nodiscard]] std::unique_ptr<Transfer> start_send(Stream& stream, const Tensor& x, int peer, int tag) override;
     void recv(Stream& stream, const Tensor& x, int peer, int tag) override;
 
     void barrier() override;

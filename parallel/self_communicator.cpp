@@ -44,6 +44,9 @@ public:
     void send(Stream& /*stream*/, const Tensor& x, int peer, int /*tag*/) override {
         fail(Failure::Run, "send of {} to rank {}: a group of one rank has no peer", x.str(), peer);
     }
+    [[nodiscard]] std::unique_ptr<Transfer> start_send(Stream& /*stream*/, const Tensor& x, int peer, int /*tag*/) override {
+        fail(Failure::Run, "send of {} to rank {}: a group of one rank has no peer", x.str(), peer);
+    }
     void recv(Stream& /*stream*/, const Tensor& x, int peer, int /*tag*/) override {
         fail(Failure::Run, "recv of {} from rank {}: a group of one rank has no peer", x.str(), peer);
     }

@@ -206,6 +206,31 @@ TEST_P(CommunicatorTest, SendAndReceiveAroundTheRing) {
     }
 }
 
+TEST_P(CommunicatorTest, SendsUnderWayMeetTheirReceives) {
+    if (size() == 1) {
+        std::vector<float> x(1);
+        EXPECT_THROW(static_cast<void>(group().start_send(stream, view(x), 1, 0)), Error);
+        return;
+    }
+    const int next = (rank() + 1) % size(), previous = (rank() + size() - 1) % size();
+    for (const auto n : kSizes) {
+        // All ranks send before any receives: with blocking sends of large tensors nobody would get any further.
+        auto a = values_of<double>(rank(), n, 1), b = values_of<double>(rank(), n, 2);
+        std::vector<double> from_a(a.size()), from_b(b.size());
+        auto first = group().start_send(stream, view(a), next, 32767);
+        auto second = group().start_send(stream, view(b), next, 0);
+        // Tags decide what meets what, not the order.
+        group().recv(stream, view(from_b), previous, 0);
+        group().recv(stream, view(from_a), previous, 32767);
+        first->wait();
+        first->wait();
+        std::fill(a.begin(), a.end(), 0);  // ours again
+        second.reset();                    // waits by itself
+        expect_same_bits(from_a, values_of<double>(previous, n, 1), "tag 32767");
+        expect_same_bits(from_b, values_of<double>(previous, n, 2), "tag 0");
+    }
+}
+
 TEST_P(CommunicatorTest, HostSumsAndMaxima) {
     for (const auto n : kSizes) {
         auto d = values_of<double>(rank(), n);
