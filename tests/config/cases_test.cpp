@@ -88,6 +88,7 @@ constexpr Case kCases[] = {
     {"lora.target_modules = q_proj,\n", "lora.target_modules = q_proj,: expected a comma-separated list"},
     {"lora.target_modules = all-linear,q_proj\n", "all-linear stands alone"},
     {"parallel.layers = 20,x\n", "parallel.layers = 20,x: expected a whole number"},
+    {"parallel.layers = 20,0\n", "parallel.layers = 20,0: expected a whole number, from 1 to"},
     {"parallel.layers = 20,12\n", "parallel.layers has 2 entries"},
     // What this version does not build.
     {"method.type = qlora\n", "run.ini:5: method.type = qlora is not built in this version of tandem; use lora or full"},
