@@ -98,9 +98,6 @@ constexpr Case kCases[] = {
     {"offload.weights = host\n", "offload.weights = host is not built"},
     {"offload.optimizer = host\n", "offload.optimizer = host is not built"},
     {"offload.activations = host\n", "offload.activations = host is not built"},
-    {"parallel.tensor = 2\n", "parallel.tensor = 2 is not built"},
-    {"parallel.pipeline = 2\n", "parallel.pipeline = 2 is not built"},
-    {"parallel.chunks = 2\n", "parallel.chunks = 2 is not built"},
     {"parallel.zero = 3\n", "parallel.zero = 3 is not built in this version of tandem; use 0, 1 or 2"},
     {"parallel.zero = 4\n", "parallel.zero = 4: expected a whole number, from 0 to 3"},
     {"device.backend = cuda\n", ""},  // what is there of CUDA is found out when the device is opened
