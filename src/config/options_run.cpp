@@ -26,7 +26,7 @@ void add_parallel(std::vector<Option>& table) {
         [](std::string_view text) {
             std::vector<std::int64_t> layers;
             if (text == "auto") return layers;
-            for (const auto& entry : parse_list(text)) layers.push_back(parse_integer(entry, {0, 1e6}));
+            for (const auto& entry : parse_list(text)) layers.push_back(parse_integer(entry, {1, 1e6}));
             return layers;
         },
         [](const std::vector<std::int64_t>& layers) { return layers.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(layers); });

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/engine/place_parts.h"
+#include "src/engine/place_parts.h"
 #include "src/model/parameters.h"
 
 namespace tandem {
@@ -58,7 +60,7 @@ Split resolve_split(const RunConfig& config, const RankLayout& layout, const Mod
     // Chunks of a pipeline of one stage would only be messages to oneself.
     split.chunks = split.sizes.pipeline > 1 ? static_cast<int>(config.parallel.chunks) : 1;
     split.schedule = resolve_schedule(config, split.chunks);
-    split.parts = place_parts(config, model, split);
+    split.parts = place_parts(config, layout, split.chunks, model, trained, lora);
     split.tied = model.tied_head;
     split.trained = trained_units(model, trained, lora);
     split.frozen_base = trained != Trained::Everything;
