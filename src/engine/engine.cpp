@@ -7,12 +7,13 @@
 
 namespace tandem {
 
-Engine::Engine(const OptimizerSection& settings, Transformer& model, DeviceMemory& memory, Communicator& data, ActivationPolicy policy)
+Engine::Engine(const OptimizerSection& settings, Transformer& model, DeviceMemory& memory, ReductionGroups groups, Communicator& world,
+               Sharding sharding, ActivationPolicy policy)
     : model_(model),
-      data_(data),
+      data_(groups.data),
       policy_(policy),
-      buckets_(model.parameters(), data, memory, accumulation_type(model.dtype())),
-      optimizer_(settings, buckets_, model.parameters(), model.context(), memory),
+      buckets_(model.parameters(), groups, memory, accumulation_type(model.dtype()), sharding),
+      optimizer_(settings, buckets_, model.parameters(), world, model.context(), memory),
       state_(model.parameters(), buckets_, optimizer_),
       loss_sum_(memory[MemoryKind::Optimizer].allocate("loss", DType::F64, {1})) {}
 
@@ -25,6 +26,7 @@ void Engine::start() {
 double Engine::reduce() {
     Context ctx = model_.context();
     for (std::size_t b = 0; b < buckets_.size(); ++b) buckets_.notify_ready(ctx, b);
+    buckets_.add_replicas(ctx);
     std::array<double, 1> sum{};
     ctx.backend.copy_to_host(ctx.stream, loss_sum_, sum.data());
     ctx.stream.synchronize();
@@ -34,6 +36,7 @@ double Engine::reduce() {
 
 bool Engine::gradients_finite() {
     Context ctx = model_.context();
+    optimizer_.measure(ctx);
     return optimizer_.gradients_finite(ctx);
 }
 
@@ -44,7 +47,11 @@ std::string Engine::first_non_finite() {
 
 double Engine::update(double learning_rate, std::int64_t tokens, std::int64_t step) {
     Context ctx = model_.context();
-    optimizer_.step(ctx, learning_rate, tokens, step);
+    optimizer_.clip(ctx, tokens);
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+        optimizer_.update(ctx, b, learning_rate, step);
+        buckets_.gather(ctx, b);
+    }
     return optimizer_.norm(ctx);
 }
 

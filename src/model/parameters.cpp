@@ -81,6 +81,7 @@ private:
         p.name = name;
         p.global = shape;
         p.box = {shape.dims() == 2 ? Shape{0, 0} : Shape{0}, shape};
+        p.storage = shape;
         p.trainable = trainable;
         p.bucket = bucket_;
         table_.push_back(std::move(p));

@@ -32,7 +32,8 @@ struct FullBatch {
 
 void plan_step(const PlanSubject& subject, Device& device, DryBackend& backend, Transformer& model, MemoryPlan& plan) {
     DryCommunicator group(0, static_cast<int>(subject.layout.data));
-    Engine engine(subject.config.optimizer, model, *device.memory, group, plan.policy);
+    DryCommunicator one(0, 1);
+    Engine engine(subject.config.optimizer, model, *device.memory, {group, one, one}, one, Sharding{}, plan.policy);
     engine.start();
     const auto accumulate = [&](std::int64_t tokens) {
         backend.counts().clear();

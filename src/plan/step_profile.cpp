@@ -49,7 +49,8 @@ struct Bench {
         const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
         model = load_model(config, open_model(config, trained), device, config.data.max_seq_length);
         group = make_self_communicator();
-        engine = std::make_unique<Engine>(config.optimizer, *model.transformer, *device.memory, *group, plan.policy);
+        engine = std::make_unique<Engine>(config.optimizer, *model.transformer, *device.memory, ReductionGroups{*group, *group, *group},
+                                          *group, Sharding{}, plan.policy);
         fill_masters(model, engine->state());
     }
     void step(std::int64_t number, const RandomRows& rows) {

@@ -68,7 +68,9 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     data_.emplace(open_training_data(config, tools_, vocabulary, environment.threads, environment.world));
     validation_ = open_validation_data(config, tools_, vocabulary, environment.threads,
                                        config.training.micro_batch_size * mesh_.sizes().data, environment.world);
-    engine_ = std::make_unique<Engine>(config.optimizer, model, *device_.memory, mesh_.data(), plan_.policy);
+    engine_ =
+        std::make_unique<Engine>(config.optimizer, model, *device_.memory, ReductionGroups{mesh_.data(), mesh_.tensor(), mesh_.ends()},
+                                 environment.world, Sharding{}, plan_.policy);
     fill_masters(model_, engine_->state());
     total_steps_ = config.training.max_steps ? *config.training.max_steps : data_->plan->total_steps(config.training.epochs);
     schedule_ = make_schedule(config, total_steps_);

@@ -42,7 +42,8 @@ TEST(EngineMemory, NothingIsReservedByStepsAndAllIsGivenBack) {
     reserve_up_to(device, std::size_t{1} << 40U);
     const auto model = make_transformer(config, describe_model(config, Trained::Adapter), device, 64);
     const auto group = make_self_communicator();
-    Engine engine(config.optimizer, *model, *device.memory, *group, ActivationPolicy::Keep);
+    Engine engine(config.optimizer, *model, *device.memory, ReductionGroups{*group, *group, *group}, *group, Sharding{},
+                  ActivationPolicy::Keep);
     const int before = counter.reservations;
     EXPECT_EQ(before, static_cast<int>(kMemoryKinds));
 

@@ -61,7 +61,8 @@ struct TinyModel {
             const bool flat = p.name.ends_with("norm.weight") || p.name.ends_with(".bias") || p.name.ends_with("lora_B.weight");
             for (std::int64_t i = 0; flat && i < p.weight.elements(); ++i) nudge(p, i, 0.1 * std::sin(static_cast<double>(i + 1)));
         }
-        buckets = std::make_unique<GradientBuckets>(model->parameters(), *self, memory, accumulation_type(dtype));
+        buckets = std::make_unique<GradientBuckets>(model->parameters(), ReductionGroups{*self, *self, *self}, memory,
+                                                    accumulation_type(dtype), Sharding{});
         buckets->zero(ctx);
         loss = memory[MemoryKind::Optimizer].allocate("loss", DType::F64, {1});
     }
