@@ -14,7 +14,10 @@ namespace tandem {
 struct Box {
     Shape offset;
     Shape shape;
+    friend bool operator==(const Box&, const Box&) = default;
 };
+/// All of a tensor.
+[[nodiscard]] inline Box whole_box(const Shape& global) { return {global.dims() == 2 ? Shape{0, 0} : Shape{0}, global}; }
 
 /// One parameter of which this rank holds at least a part. Bucket and storage are the same on all tensor-parallel ranks of a stage,
 /// so that flat intervals of a bucket mean the same elements of a replica on each of them.

@@ -103,9 +103,9 @@ void fill_masters(LoadedModel& model, TrainState& state) {
     Context ctx = model.transformer->context();
     for (const std::size_t i : state.trained()) {
         const Parameter& p = state.parameter(i);
-        std::vector<std::byte> values(static_cast<std::size_t>(p.global.elements()) * size_of(state.dtype()));
+        std::vector<std::byte> values(static_cast<std::size_t>(p.box.shape.elements()) * size_of(state.dtype()));
         const WeightSource& source = is_adapter_tensor(p.name) ? *model.opened.adapter : *model.opened.base;
-        source.read(p, 0, p.global[0], state.dtype(), values.data());
+        source.read(p, p.box, state.dtype(), values.data());
         state.write(ctx, i, StatePart::Master, values);
     }
     state.publish(ctx);

@@ -58,10 +58,12 @@ public:
     void read(std::string_view name, std::uint64_t byte_offset, std::span<std::byte> target) const;
     /// Rows [first, last) of the first dimension, contiguous, converted to `dtype`, through at most 4 MiB of staging.
     void read_rows(std::string_view name, std::int64_t first, std::int64_t last, DType dtype, void* target) const;
-    /// Columns [first_column, last_column) of rows [first_row, last_row) of a matrix, contiguous in `target`; reads whole rows
-    /// through bounded staging.
+    /// Columns [first_column, last_column) of rows [first_row, last_row) of a matrix, contiguous in `target`, through bounded staging.
+    /// Reads only the columns' bytes where that leaves out at least kSkippedBytes of every row, else whole rows.
     void read_box(std::string_view name, std::int64_t first_row, std::int64_t last_row, std::int64_t first_column, std::int64_t last_column,
                   DType dtype, void* target) const;
+
+    static constexpr std::uint64_t kSkippedBytes = 4096;  ///< a page: skipping less saves no reading
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
     [[nodiscard]] const std::filesystem::path& file_of(std::string_view name) const { return files_[at(name).file]->file().path(); }
@@ -69,6 +71,9 @@ public:
     [[nodiscard]] std::uint64_t bytes_read() const;  ///< of tensor data and headers, so far
 
 private:
+    void check_conversion(std::string_view name, DType stored, DType dtype) const;
+    void read_columns(std::string_view name, std::int64_t first_row, std::int64_t last_row, std::int64_t first_column,
+                      std::int64_t last_column, DType dtype, std::byte* target) const;
     void open_file(const std::filesystem::path& file);
     void open_index(const std::filesystem::path& index);
     std::filesystem::path path_;

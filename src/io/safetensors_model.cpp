@@ -89,6 +89,12 @@ void SafetensorsModel::read(std::string_view name, std::uint64_t byte_offset, st
     files_[entry.file]->file().read(entry.offset + byte_offset, target);
 }
 
+void SafetensorsModel::check_conversion(std::string_view name, DType stored, DType dtype) const {
+    if (stored == dtype || (is_float(dtype) && is_float(stored))) return;
+    fail(Failure::Input, "{}: tensor '{}' holds {}, but {} is needed", file_of(name).string(), name, tandem::name(stored),
+         tandem::name(dtype));
+}
+
 void SafetensorsModel::read_rows(std::string_view name, std::int64_t first, std::int64_t last, DType dtype, void* target) const {
     const auto& entry = at(name);
     const auto rows = entry.shape.dims() == 0 ? 1 : entry.shape[0];
@@ -103,10 +109,7 @@ void SafetensorsModel::read_rows(std::string_view name, std::int64_t first, std:
         read(name, begin, {out, remaining * element});
         return;
     }
-    if (!is_float(dtype) || !is_float(entry.dtype)) {
-        fail(Failure::Input, "{}: tensor '{}' holds {}, but {} is needed", file_of(name).string(), name, tandem::name(entry.dtype),
-             tandem::name(dtype));
-    }
+    check_conversion(name, entry.dtype, dtype);
     std::vector<std::byte> staging(std::min(kStagingBytes, remaining * element));
     while (remaining > 0) {
         const auto n = std::min(remaining, staging.size() / element);
@@ -118,12 +121,41 @@ void SafetensorsModel::read_rows(std::string_view name, std::int64_t first, std:
     }
 }
 
+void SafetensorsModel::read_columns(std::string_view name, std::int64_t first_row, std::int64_t last_row, std::int64_t first_column,
+                                    std::int64_t last_column, DType dtype, std::byte* target) const {
+    const auto& entry = at(name);
+    require(0 <= first_row && first_row <= last_row && last_row <= entry.shape[0], "rows [{}, {}) of tensor '{}' {}", first_row, last_row,
+            name, entry.shape.str());
+    check_conversion(name, entry.dtype, dtype);
+    const auto stored = size_of(entry.dtype);
+    const auto width = static_cast<std::size_t>(last_column - first_column);
+    const auto piece = std::min(width, kStagingBytes / stored);
+    std::vector<std::byte> staging(dtype == entry.dtype ? 0 : piece * stored);
+    for (auto row = first_row; row < last_row; ++row) {
+        auto from = static_cast<std::uint64_t>(row * entry.shape[1] + first_column) * stored;
+        for (std::size_t done = 0; done < width; done += piece) {
+            const auto n = std::min(piece, width - done);
+            if (staging.empty()) {
+                read(name, from, {target, n * stored});
+            } else {
+                read(name, from, std::span(staging).first(n * stored));
+                convert_elements(entry.dtype, staging.data(), dtype, target, n);
+            }
+            from += n * stored;
+            target += n * size_of(dtype);
+        }
+    }
+}
+
 void SafetensorsModel::read_box(std::string_view name, std::int64_t first_row, std::int64_t last_row, std::int64_t first_column,
                                 std::int64_t last_column, DType dtype, void* target) const {
     const auto& entry = at(name);
     require(entry.shape.dims() == 2 && 0 <= first_column && first_column <= last_column && last_column <= entry.shape[1],
             "columns [{}, {}) of tensor '{}' {}", first_column, last_column, name, entry.shape.str());
     if (first_column == 0 && last_column == entry.shape[1]) return read_rows(name, first_row, last_row, dtype, target);
+    const auto left_out = static_cast<std::uint64_t>(entry.shape[1] - (last_column - first_column)) * size_of(entry.dtype);
+    if (left_out >= kSkippedBytes)
+        return read_columns(name, first_row, last_row, first_column, last_column, dtype, static_cast<std::byte*>(target));
     const auto row_bytes = static_cast<std::size_t>(entry.shape[1]) * size_of(dtype);
     const auto start = static_cast<std::size_t>(first_column) * size_of(dtype);
     const auto width = static_cast<std::size_t>(last_column - first_column) * size_of(dtype);

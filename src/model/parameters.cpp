@@ -8,40 +8,69 @@
 namespace tandem {
 namespace {
 
+/// How tensor-parallel ranks share one tensor.
+enum class Share : std::uint8_t { Replica, Rows, Columns, Vocabulary };
+
 class Lister {
 public:
-    Lister(const ModelConfig& model, Trained trained, const LoraConfig* lora) : model_(model), trained_(trained), lora_(lora) {}
+    Lister(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement)
+        : model_(model), trained_(trained), lora_(lora), placement_(placement) {}
 
     ParamTable list() {
-        add("model.embed_tokens.weight", {model_.vocabulary, model_.hidden});
+        const int head = unit_count(model_) - 1;
+        const bool both_ends = placement_.holds(0) && placement_.holds(head);
+        enter(0);
+        embedding(both_ends ? Copy::Only : Copy::First);
         for (std::int64_t l = 0; l < model_.layers; ++l) {
-            bucket_ = static_cast<int>(l) + 1;
+            enter(static_cast<int>(l) + 1);
             layer(l);
         }
-        bucket_ = static_cast<int>(model_.layers) + 1;
-        add("model.norm.weight", {model_.hidden});
-        if (!model_.tied_head) add("lm_head.weight", {model_.vocabulary, model_.hidden});
+        enter(head);
+        add("model.norm.weight", {model_.hidden}, Share::Replica);
+        if (!model_.tied_head) add("lm_head.weight", {model_.vocabulary, model_.hidden}, Share::Vocabulary);
         adapt({"lm_head", model_.vocabulary, model_.hidden, false});
+        if (model_.tied_head && !both_ends) {
+            bucket_ = 0;
+            embedding(Copy::Last);
+        }
         check_targets();
         return std::move(table_);
     }
 
 private:
+    /// Of a tied embedding.
+    enum class Copy : std::uint8_t { Only, First, Last };
+
+    void enter(int unit) {
+        bucket_ = unit;
+        held_ = placement_.holds(unit);
+    }
+
+    void embedding(Copy copy) {
+        add("model.embed_tokens.weight", {model_.vocabulary, model_.hidden}, Share::Vocabulary);
+        if (!held_) return;
+        Parameter& p = table_.back();
+        p.sum_over_ends = model_.tied_head && copy != Copy::Only;
+        p.counts_in_norm = copy != Copy::Last;
+    }
+
     void layer(std::int64_t l) {
         const std::string prefix = fmt::format("model.layers.{}.", l);
-        add(prefix + "input_layernorm.weight", {model_.hidden});
+        add(prefix + "input_layernorm.weight", {model_.hidden}, Share::Replica);
         const auto linears = linear_layers(model_, l);
         for (std::size_t i = 0; i < linears.size(); ++i) {
-            if (i == 4) add(prefix + "post_attention_layernorm.weight", {model_.hidden});
+            if (i == 4) add(prefix + "post_attention_layernorm.weight", {model_.hidden}, Share::Replica);
             linear(linears[i]);
-            if (model_.qk_norm && i == 0) add(prefix + "self_attn.q_norm.weight", {model_.head_dim});
-            if (model_.qk_norm && i == 1) add(prefix + "self_attn.k_norm.weight", {model_.head_dim});
+            // One norm for all heads, of which each rank has some.
+            if (model_.qk_norm && i == 0) add(prefix + "self_attn.q_norm.weight", {model_.head_dim}, Share::Replica);
+            if (model_.qk_norm && i == 1) add(prefix + "self_attn.k_norm.weight", {model_.head_dim}, Share::Replica);
         }
     }
 
     void linear(const LinearShape& shape) {
-        add(shape.path + ".weight", {shape.out, shape.in});
-        if (shape.bias) add(shape.path + ".bias", {shape.out});
+        const bool outputs = shape.split == LinearSplit::Outputs;
+        add(shape.path + ".weight", {shape.out, shape.in}, outputs ? Share::Rows : Share::Columns);
+        if (shape.bias) add(shape.path + ".bias", {shape.out}, outputs ? Share::Rows : Share::Replica);
         adapt(shape);
     }
 
@@ -49,22 +78,18 @@ private:
         modules_.insert(shape.path.substr(shape.path.rfind('.') + 1));
         if (!lora_ || !lora_->targets(shape.path)) return;
         if (shape.path == "lm_head") refuse_target("an adapter of lm_head is not built in this version of tandem");
+        adapted_.push_back("." + shape.path);
         const bool trains = trained_ == Trained::Adapter;
-        add_entry(adapter_tensor_name(shape.path, 'A'), {lora_->r, shape.in}, trains);
-        add_entry(adapter_tensor_name(shape.path, 'B'), {shape.out, lora_->r}, trains);
+        const bool inputs = shape.split == LinearSplit::Inputs;
+        add_entry(adapter_tensor_name(shape.path, 'A'), {lora_->r, shape.in}, trains, inputs ? Share::Columns : Share::Replica);
+        add_entry(adapter_tensor_name(shape.path, 'B'), {shape.out, lora_->r}, trains, inputs ? Share::Replica : Share::Rows);
     }
 
     void check_targets() const {
         if (!lora_) return;
         for (const std::string& target : lora_->target_modules) {
             if (target == "all-linear") continue;
-            const bool known = std::any_of(table_.begin(), table_.end(), [&](const Parameter& p) {
-                const std::string suffix = ".lora_A.weight";
-                if (!p.name.ends_with(suffix)) return false;
-                const auto path = p.name.substr(0, p.name.size() - suffix.size());
-                return path.ends_with("." + target);
-            });
-            if (!known)
+            if (!std::ranges::any_of(adapted_, [&](const std::string& path) { return path.ends_with("." + target); }))
                 refuse_target(fmt::format("'{}' matches no linear layer of this model; there are {}", target, fmt::join(modules_, ", ")));
         }
     }
@@ -75,24 +100,52 @@ private:
         fail(Failure::Input, "{}: key 'target_modules': {}", lora_->file.string(), why);
     }
 
-    void add(const std::string& name, const Shape& shape) { add_entry(name, shape, trained_ == Trained::Everything); }
-    void add_entry(const std::string& name, const Shape& shape, bool trainable) {
+    void add(const std::string& name, const Shape& shape, Share share) { add_entry(name, shape, trained_ == Trained::Everything, share); }
+    void add_entry(const std::string& name, const Shape& shape, bool trainable, Share share) {
+        if (!held_) return;
         Parameter p;
         p.name = name;
         p.global = shape;
-        p.box = {shape.dims() == 2 ? Shape{0, 0} : Shape{0}, shape};
+        p.box = whole_box(shape);
         p.storage = shape;
         p.trainable = trainable;
         p.bucket = bucket_;
+        divide(p, share);
         table_.push_back(std::move(p));
+    }
+
+    void divide(Parameter& p, Share share) const {
+        const std::int64_t rows = p.global[0];
+        const auto shaped = [&](std::int64_t n) { return p.global.dims() == 2 ? Shape{n, p.global[1]} : Shape{n}; };
+        switch (share) {
+            case Share::Replica:
+                p.sum_over_tensor = placement_.tensor > 1;
+                p.counts_in_norm = placement_.tensor_rank == 0;
+                return;
+            case Share::Rows:
+            case Share::Vocabulary: {
+                const RowShare own = share_of_rows(rows, placement_.tensor, placement_.tensor_rank);
+                p.box = {p.global.dims() == 2 ? Shape{own.first, 0} : Shape{own.first}, shaped(own.count)};
+                p.storage = shaped(own.storage);
+                return;
+            }
+            case Share::Columns: {
+                const std::int64_t width = p.global[1] / placement_.tensor;
+                p.box = {{0, placement_.tensor_rank * width}, {rows, width}};
+                p.storage = p.box.shape;
+            }
+        }
     }
 
     const ModelConfig& model_;
     Trained trained_;
     const LoraConfig* lora_;
+    const Placement& placement_;
     ParamTable table_;
-    std::set<std::string> modules_;
+    std::set<std::string> modules_;     ///< names of linear layers
+    std::vector<std::string> adapted_;  ///< paths of those with factors, on whatever rank, with a dot in front
     int bucket_ = 0;
+    bool held_ = true;
 };
 
 }  // namespace
@@ -100,17 +153,22 @@ private:
 std::vector<LinearShape> linear_layers(const ModelConfig& m, std::int64_t layer) {
     const std::string attention = fmt::format("model.layers.{}.self_attn.", layer);
     const std::string mlp = fmt::format("model.layers.{}.mlp.", layer);
-    return {{attention + "q_proj", m.query_width(), m.hidden, m.qkv_bias},
-            {attention + "k_proj", m.kv_width(), m.hidden, m.qkv_bias},
-            {attention + "v_proj", m.kv_width(), m.hidden, m.qkv_bias},
-            {attention + "o_proj", m.hidden, m.query_width(), m.output_bias},
-            {mlp + "gate_proj", m.ffn, m.hidden, m.mlp_bias},
-            {mlp + "up_proj", m.ffn, m.hidden, m.mlp_bias},
-            {mlp + "down_proj", m.hidden, m.ffn, m.mlp_bias}};
+    return {{attention + "q_proj", m.query_width(), m.hidden, m.qkv_bias, LinearSplit::Outputs},
+            {attention + "k_proj", m.kv_width(), m.hidden, m.qkv_bias, LinearSplit::Outputs},
+            {attention + "v_proj", m.kv_width(), m.hidden, m.qkv_bias, LinearSplit::Outputs},
+            {attention + "o_proj", m.hidden, m.query_width(), m.output_bias, LinearSplit::Inputs},
+            {mlp + "gate_proj", m.ffn, m.hidden, m.mlp_bias, LinearSplit::Outputs},
+            {mlp + "up_proj", m.ffn, m.hidden, m.mlp_bias, LinearSplit::Outputs},
+            {mlp + "down_proj", m.hidden, m.ffn, m.mlp_bias, LinearSplit::Inputs}};
 }
 
 ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora) {
-    return Lister(model, trained, lora).list();
+    return list_parameters(model, trained, lora, whole_model(model));
+}
+
+ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement) {
+    check_tensor(model, placement.tensor, "the placement");
+    return Lister(model, trained, lora, placement).list();
 }
 
 std::int64_t find_parameter(const ParamTable& table, const std::string& name) {

@@ -7,6 +7,7 @@
 #include "parallel/param_table.h"
 #include "src/model/lora.h"
 #include "src/model/model_config.h"
+#include "src/model/placement.h"
 
 namespace tandem {
 
@@ -17,16 +18,31 @@ enum class Trained : std::uint8_t {
     Everything  ///< full fine-tuning
 };
 
-/// Canonical names, global shapes and buckets (0 = embedding, 1 + l = layer l, layers + 1 = final norm and head) of every
-/// parameter, with LoRA factors after the weight they adapt. Tensors are not set. A target module of `lora` that matches
-/// no linear layer is a Configuration error that lists those there are. `lora` may be null.
+/// The parameters of the units of `placement`: canonical names, global shapes, what this rank holds of them, buckets (0 = embedding,
+/// 1 + l = layer l, layers + 1 = final norm and head) and who adds up what, with LoRA factors after the weight they adapt. Tensors
+/// are not set. `lora` may be null. Configuration errors: a target module of `lora` that matches no linear layer of the model (the
+/// message lists those there are), a number of tensor-parallel ranks that does not divide the model.
+///
+/// Over tensor-parallel ranks (Shoeybi et al., arXiv 1909.08053): q, k, v, gate and up are split by outputs, o and down by inputs,
+/// embedding and head by rows of the vocabulary. Of an adapter's factors the one beside the split is split, too. What is left lies
+/// on every rank. A tied head whose stage does not hold the embedding has a copy of it, in the embedding's bucket.
+ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement);
+/// Of the whole model.
 ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora);
+
+/// How tensor-parallel ranks share a linear layer.
+enum class LinearSplit : std::uint8_t {
+    None,
+    Outputs,  ///< column-parallel: rows of the weight [out, in]
+    Inputs    ///< row-parallel: its columns
+};
 
 /// What a linear layer is called and between which widths it maps.
 struct LinearShape {
     std::string path;
     std::int64_t out, in;
     bool bias;
+    LinearSplit split = LinearSplit::None;
 };
 /// The linear layers of decoder layer `layer`: q, k, v, o, gate, up, down.
 std::vector<LinearShape> linear_layers(const ModelConfig& model, std::int64_t layer);

@@ -5,6 +5,7 @@
 
 #include "kernels/base/backend.h"
 #include "kernels/base/philox.h"
+#include "kernels/ops/elementwise.h"
 #include "src/io/convert.h"
 #include "src/io/safetensors.h"
 
@@ -34,16 +35,42 @@ double normal_element(std::uint64_t name_key, std::uint64_t seed, std::uint64_t 
     return index % 2 == 0 ? standard_normal(words[0], words[1]) : standard_normal(words[2], words[3]);
 }
 
+/// Rows [first, last) of a box.
+Box rows_of(const Box& box, std::int64_t first, std::int64_t last) {
+    const std::int64_t start = box.offset[0] + first, count = last - first;
+    return box.shape.dims() == 2 ? Box{{start, box.offset[1]}, {count, box.shape[1]}} : Box{{start}, {count}};
+}
+
+/// A tensor as rows and columns: a vector is one column, as a file's rows are of its first dimension.
+struct Extents {
+    explicit Extents(const Shape& shape) : rows(shape[0]), columns(shape.elements() / shape[0]) {}
+    std::int64_t rows, columns;
+};
+
+/// Where element i of a box is in the logical tensor.
+struct GlobalIndex {
+    GlobalIndex(const Parameter& p, const Box& box)
+        : first(box.offset[0]),
+          start(box.shape.dims() == 2 ? box.offset[1] : 0),
+          width(Extents(box.shape).columns),
+          columns(Extents(p.global).columns) {}
+    std::int64_t operator()(std::int64_t i) const { return (first + i / width) * columns + start + i % width; }
+    std::int64_t first, start, width, columns;
+};
+
 void fill(Context& ctx, const Parameter& p, const WeightSource& source) {
+    require(p.weight.shape() == p.storage, "parameter {}: weight {}, storage {}", p.name, p.weight.str(), p.storage.str());
+    const std::int64_t held = p.box.shape[0];
     const std::int64_t row_bytes = p.weight.row_elements() * static_cast<std::int64_t>(size_of(p.weight.dtype()));
-    const std::int64_t rows = std::clamp<std::int64_t>(kStagingBytes / std::max<std::int64_t>(row_bytes, 1), 1, p.weight.extent(0));
+    const std::int64_t rows = std::clamp<std::int64_t>(kStagingBytes / std::max<std::int64_t>(row_bytes, 1), 1, held);
     std::vector<std::byte> staging(static_cast<std::size_t>(rows * row_bytes));
-    for (std::int64_t first = 0; first < p.weight.extent(0); first += rows) {
-        const std::int64_t last = std::min(p.weight.extent(0), first + rows);
-        source.read(p, first, last, p.weight.dtype(), staging.data());
+    for (std::int64_t first = 0; first < held; first += rows) {
+        const std::int64_t last = std::min(held, first + rows);
+        source.read(p, rows_of(p.box, first, last), p.weight.dtype(), staging.data());
         ctx.backend.copy_from_host(ctx.stream, staging.data(), p.weight.rows(first, last));
         ctx.stream.synchronize();
     }
+    if (held < p.weight.extent(0)) ops::zero(ctx, p.weight.rows(held, p.weight.extent(0)));
 }
 
 }  // namespace
@@ -67,14 +94,17 @@ void FileSource::check(const ParamTable& table, bool adapter) const {
     }
 }
 
-void FileSource::read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const {
-    files_->model.read_rows(p.name, first, last, dtype, out);
-    const std::int64_t row = p.global.elements() / p.global[0];
-    const std::int64_t bad = first_non_finite(dtype, out, (last - first) * row);
+void FileSource::read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const {
+    const std::int64_t first = box.offset[0], last = first + box.shape[0];
+    if (box.shape.dims() == 2) files_->model.read_box(p.name, first, last, box.offset[1], box.offset[1] + box.shape[1], dtype, out);
+    else files_->model.read_rows(p.name, first, last, dtype, out);
+    const std::int64_t bad = first_non_finite(dtype, out, box.shape.elements());
     if (bad < 0) return;
     fail(Failure::Input, "{}: tensor '{}' has a non-finite element at index {} as {}: the file is damaged, or its values exceed that type",
-         files_->model.file_of(p.name).string(), p.name, first * row + bad, name(dtype));
+         files_->model.file_of(p.name).string(), p.name, GlobalIndex(p, box)(bad), name(dtype));
 }
+
+std::uint64_t FileSource::bytes_read() const { return files_->model.bytes_read(); }
 
 std::vector<std::string> FileSource::unused(const ParamTable& table) const {
     std::vector<std::string> names;
@@ -98,13 +128,13 @@ double RandomSource::value(const Parameter& p, std::uint64_t name_key, std::uint
     return range_ * normal_element(name_key, seed_, index);
 }
 
-void RandomSource::read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const {
-    const std::int64_t row = p.global.elements() / p.global[0];
+void RandomSource::read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const {
     const auto key = hash_name(p.name);
-    std::vector<double> wide(static_cast<std::size_t>((last - first) * row));
-    // Every element is a function of its own number: any number of threads draws the same.
+    const GlobalIndex global(p, box);
+    std::vector<double> wide(static_cast<std::size_t>(box.shape.elements()));
+    // Every element is a function of its own number: any number of threads, and of ranks, draws the same.
 #pragma omp parallel for schedule(static)
-    for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = value(p, key, static_cast<std::uint64_t>(first * row) + i);
+    for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = value(p, key, static_cast<std::uint64_t>(global(static_cast<std::int64_t>(i))));
     convert_elements(DType::F64, wide.data(), dtype, out, wide.size());
 }
 

@@ -13,12 +13,12 @@
 
 namespace tandem {
 
-/// Gives the values of parameters, some rows at a time, in any floating-point type.
+/// Gives the values of parameters, any box of them, in any floating-point type.
 class WeightSource {
 public:
     virtual ~WeightSource() = default;
-    /// Rows [first, last) of the logical tensor, row-major, to `out`.
-    virtual void read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const = 0;
+    /// `box` of the logical tensor, row-major and contiguous, to `out`.
+    virtual void read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const = 0;
 };
 
 /// Safetensors files of a model or adapter directory. Each parameter that is asked for must be there with its shape (Input
@@ -27,11 +27,13 @@ class FileSource final : public WeightSource {
 public:
     explicit FileSource(const std::filesystem::path& directory);
     ~FileSource() override;
-    void read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const override;
-    /// Names of the files' tensors that `table` has no place for.
+    void read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const override;
+    /// Names of the files' tensors that `table` (of the whole model, not of a part) has no place for.
     [[nodiscard]] std::vector<std::string> unused(const ParamTable& table) const;
     /// Checks, before anything is read, that every parameter of `table` this source is for (adapter factors or base) is there.
     void check(const ParamTable& table, bool adapter) const;
+    /// Bytes of the files, headers included, that were read so far.
+    [[nodiscard]] std::uint64_t bytes_read() const;
 
 private:
     struct Files;
@@ -43,7 +45,7 @@ private:
 class RandomSource final : public WeightSource {
 public:
     RandomSource(const ModelConfig& model, std::uint64_t seed);
-    void read(const Parameter& p, std::int64_t first, std::int64_t last, DType dtype, std::byte* out) const override;
+    void read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const override;
 
 private:
     [[nodiscard]] double value(const Parameter& p, std::uint64_t name_key, std::uint64_t index) const;
@@ -51,7 +53,8 @@ private:
     std::uint64_t seed_;
 };
 
-/// Fills the compute copies, LoRA factors from `adapter`, the rest from `base`, through bounded staging.
+/// Fills the compute copies [storage] with their boxes, LoRA factors from `adapter`, the rest from `base`, through bounded staging.
+/// Rows beyond a box become zero.
 void fill_weights(Context&, ParamTable& table, const WeightSource& base, const WeightSource& adapter);
 
 /// Whether `name` is a LoRA factor's name.
