@@ -40,8 +40,9 @@ public:
 
     // Device tensors. Sums of fp32 and fp64 are formed in rank order: the same bits for the same number of ranks.
     virtual void all_reduce(Stream&, const Tensor& x) = 0;  ///< x = sum over ranks of x
-    virtual void reduce_scatter(Stream&, const Tensor& x,
-                                const Tensor& shard) = 0;  ///< shard = block rank() of the sum of x; x is clobbered
+    virtual void reduce_scatter(
+        Stream&, const Tensor& x,
+        const Tensor& shard) = 0;  ///< shard = block rank() of the sum of x, and may be that block of it; x is clobbered
     virtual void all_gather(Stream&, const Tensor& shard,
                             const Tensor& x) = 0;                            ///< x = shards in rank order; shard may be its own block of x
     virtual void all_to_all(Stream&, const Tensor& x, const Tensor& y) = 0;  ///< block r of y = block rank() of rank r's x

@@ -64,6 +64,12 @@ std::vector<int> group_members(const MeshIndex& sizes, Axis axis, int rank) {
     return ranks;
 }
 
+std::vector<int> end_members(const MeshIndex& sizes, int rank) {
+    const auto members = group_members(sizes, Axis::Pipeline, rank);
+    if (members.size() > 1 && (rank == members.front() || rank == members.back())) return {members.front(), members.back()};
+    return {rank};
+}
+
 Mesh::Mesh(Communicator& world, const MeshIndex& sizes) : world_(world), sizes_(sizes), place_(coordinates(sizes, world.rank())) {
     require(std::int64_t{sizes.data} * sizes.tensor * sizes.pipeline == world.size(), "a mesh of {} x {} x {} over {} ranks",
             sizes.pipeline, sizes.data, sizes.tensor, world.size());
@@ -74,6 +80,9 @@ Mesh::Mesh(Communicator& world, const MeshIndex& sizes) : world_(world), sizes_(
         group = members.size() == 1 ? make_self_communicator() : nullptr;
         if (sizes[axis] > 1) group = world.split(members.front(), place_[axis]);
     }
+    const auto ends = end_members(sizes, world.rank());
+    if (sizes.pipeline > 1) ends_ = world.split(ends.front(), place_.pipeline);  // every rank takes part, also those in between
+    if (ends.size() == 1) ends_ = make_self_communicator();
 }
 
 }  // namespace tandem

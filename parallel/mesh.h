@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "parallel/communicator.h"
+#include "parallel/rank_groups.h"
 
 namespace tandem {
 
@@ -35,6 +35,8 @@ struct MeshIndex {
 [[nodiscard]] int rank_at(const MeshIndex& sizes, const MeshIndex& place);
 /// The ranks that differ from `rank` along `axis` only, with itself, ascending.
 [[nodiscard]] std::vector<int> group_members(const MeshIndex& sizes, Axis axis, int rank);
+/// For ranks of the first and the last pipeline stage those two ranks of their place in the other axes, in that order; else `rank`.
+[[nodiscard]] std::vector<int> end_members(const MeshIndex& sizes, int rank);
 
 /// This rank's groups. Creating one is collective over `world`, whose size is the product of `sizes`.
 class Mesh {
@@ -48,12 +50,16 @@ public:
     [[nodiscard]] Communicator& data() { return group(Axis::Data); }
     [[nodiscard]] Communicator& tensor() { return group(Axis::Tensor); }
     [[nodiscard]] Communicator& pipeline() { return group(Axis::Pipeline); }
+    /// First and last stage (rank 0 and 1 of it); a group of one elsewhere and where there is one stage.
+    [[nodiscard]] Communicator& ends() { return *ends_; }
+    [[nodiscard]] RankGroups groups() { return {world_, data(), tensor(), pipeline(), ends()}; }
 
 private:
     Communicator& world_;
     MeshIndex sizes_;
     MeshIndex place_;
     std::array<std::unique_ptr<Communicator>, kAxes.size()> groups_;
+    std::unique_ptr<Communicator> ends_;
 };
 
 }  // namespace tandem

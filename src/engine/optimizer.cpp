@@ -1,6 +1,8 @@
 #include "src/engine/optimizer.h"
 
 #include <cmath>
+#include <sstream>
+#include <utility>
 
 #include "kernels/base/backend.h"
 #include "kernels/ops/elementwise.h"
@@ -20,8 +22,9 @@ double read_scalar(Context& ctx, const Tensor& x) {
 
 }  // namespace
 
-Optimizer::Optimizer(const OptimizerSection& settings, GradientBuckets& buckets, ParamTable& table, Context ctx, DeviceMemory& memory)
-    : settings_(settings), buckets_(buckets), table_(table) {
+Optimizer::Optimizer(const OptimizerSection& settings, GradientBuckets& buckets, ParamTable& table, Communicator& world, Context ctx,
+                     DeviceMemory& memory)
+    : settings_(settings), buckets_(buckets), table_(table), world_(world) {
     Arena& arena = memory[MemoryKind::Optimizer];
     for (std::size_t b = 0; b < buckets.size(); ++b) {
         Moments moments;
@@ -37,6 +40,7 @@ Optimizer::Optimizer(const OptimizerSection& settings, GradientBuckets& buckets,
     sum_ = arena.allocate("gradient norm squared", DType::F64, {1});
     norm_ = arena.allocate("gradient norm", DType::F64, {1});
     scale_ = arena.allocate("gradient scale", DType::F64, {1});
+    probe_ = arena.allocate("gradient norm squared of one", DType::F64, {1});
 }
 
 double Optimizer::weight_decay(const Parameter& p) const {
@@ -46,31 +50,48 @@ double Optimizer::weight_decay(const Parameter& p) const {
     return settings_.weight_decay;
 }
 
-void Optimizer::sum_squares(Context& ctx) {
+void Optimizer::measure(Context& ctx) {
     ops::zero(ctx, sum_);
-    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    for (std::size_t b = 0; b < buckets_.size() && buckets_.first_owner(); ++b) {
         const OwnedShard& shard = buckets_.owned(b);
         for (const auto& piece : shard.pieces) {
             if (table_[piece.parameter].counts_in_norm) ops::sum_of_squares(ctx, part(shard.gradient, piece), sum_);
         }
     }
+    world_.all_reduce(ctx.stream, sum_);
 }
 
-bool Optimizer::gradients_finite(Context& ctx) {
-    sum_squares(ctx);
-    return std::isfinite(read_scalar(ctx, sum_));
-}
+bool Optimizer::gradients_finite(Context& ctx) { return std::isfinite(read_scalar(ctx, sum_)); }
 
-std::string Optimizer::first_non_finite(Context& ctx) {
+/// "bucket index name", or empty.
+std::string Optimizer::first_non_finite_here(Context& ctx) {
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
         const OwnedShard& shard = buckets_.owned(b);
         for (const auto& piece : shard.pieces) {
-            ops::zero(ctx, sum_);
-            ops::sum_of_squares(ctx, part(shard.gradient, piece), sum_);
-            if (!std::isfinite(read_scalar(ctx, sum_))) return table_[piece.parameter].name;
+            ops::zero(ctx, probe_);
+            ops::sum_of_squares(ctx, part(shard.gradient, piece), probe_);
+            if (!std::isfinite(read_scalar(ctx, probe_))) return fmt::format("{} {} {}", b, piece.parameter, table_[piece.parameter].name);
         }
     }
     return "";
+}
+
+std::string Optimizer::first_non_finite(Context& ctx) {
+    // Buckets are numbered by units, and ranks that hold parts of the same unit list the same parameters.
+    using Place = std::pair<std::size_t, std::size_t>;
+    std::string first;
+    Place least;
+    for (const std::string& text : world_.gather(first_non_finite_here(ctx))) {
+        if (text.empty()) continue;
+        std::istringstream words(text);
+        Place place;
+        std::string parameter;
+        words >> place.first >> place.second >> parameter;
+        if (!first.empty() && place >= least) continue;
+        least = place;
+        first = parameter;
+    }
+    return first;
 }
 
 double Optimizer::norm(Context& ctx) { return read_scalar(ctx, norm_); }
@@ -87,11 +108,19 @@ void Optimizer::update_piece(Context& ctx, std::size_t bucket, const OwnedShard:
     ops::adamw(ctx, params, scale_, gradient, part(moments_[bucket].m, piece), part(moments_[bucket].v, piece), master);
 }
 
-void Optimizer::step(Context& ctx, double learning_rate, std::int64_t tokens, std::int64_t step) {
-    sum_squares(ctx);
+void Optimizer::clip(Context& ctx, std::int64_t tokens) {
     ops::clip_scale(ctx, sum_, settings_.max_grad_norm, 1.0 / static_cast<double>(tokens), norm_, scale_);
+}
+
+void Optimizer::update(Context& ctx, std::size_t bucket, double learning_rate, std::int64_t step) {
+    for (const auto& piece : buckets_.owned(bucket).pieces) update_piece(ctx, bucket, piece, learning_rate, step);
+}
+
+void Optimizer::step(Context& ctx, double learning_rate, std::int64_t tokens, std::int64_t step) {
+    measure(ctx);
+    clip(ctx, tokens);
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
-        for (const auto& piece : buckets_.owned(b).pieces) update_piece(ctx, b, piece, learning_rate, step);
+        update(ctx, b, learning_rate, step);
         buckets_.gather(ctx, b);
     }
 }

@@ -32,7 +32,7 @@ Schedule resolve_schedule(const RunConfig& config, int chunks) {
 /// too small for that to pay, and what zb-h1 defers must lie somewhere.
 ReduceMoment resolve_moment(const RunConfig& config, const Split& split) {
     const bool defers = split.schedule == Schedule::ZbH1 && !split.frozen_base;
-    return config.parallel.zero == 2 && !split.frozen_base && !defers ? ReduceMoment::Each : ReduceMoment::Last;
+    return config.parallel.zero == 2 && split.sizes.data > 1 && !split.frozen_base && !defers ? ReduceMoment::Each : ReduceMoment::Last;
 }
 
 }  // namespace
@@ -66,6 +66,8 @@ Split resolve_split(const RunConfig& config, const RankLayout& layout, const Mod
     split.frozen_base = trained != Trained::Everything;
     split.sharding.zero = static_cast<int>(config.parallel.zero);
     split.sharding.moment = resolve_moment(config, split);
+    split.sharding.shared_buckets = {unit_count(model) - 1};
+    if (split.tied) split.sharding.shared_buckets.push_back(0);
     return split;
 }
 

@@ -40,9 +40,12 @@ TEST(EngineMemory, NothingIsReservedByStepsAndAllIsGivenBack) {
     device.stream = backend->make_stream();
     device.backend = std::move(backend);
     reserve_up_to(device, std::size_t{1} << 40U);
-    const auto model = make_transformer(config, describe_model(config, Trained::Adapter), device, 64);
     const auto group = make_self_communicator();
-    Engine engine(config.optimizer, *model, *device.memory, *group, ActivationPolicy::Keep);
+    const ModelDescription description = describe_model(config, Trained::Adapter);
+    const auto model = make_transformer(config, description, device, {whole_model(description.model), *group, 64, 64});
+    const Split split = resolve_split(config, {.accumulation = 2}, description.model, Trained::Adapter, &*description.lora);
+    const EngineSettings settings{config.optimizer, split, ActivationPolicy::Keep, {{1}, {std::size_t{1} << 24U}}, {}};
+    Engine engine(settings, {}, *model, *device.memory, {*group, *group, *group, *group, *group});
     const int before = counter.reservations;
     EXPECT_EQ(before, static_cast<int>(kMemoryKinds));
 
@@ -53,13 +56,17 @@ TEST(EngineMemory, NothingIsReservedByStepsAndAllIsGivenBack) {
     };
     const MemoryBytes at_rest = used();
     for (const std::size_t length : {7U, 64U, 33U}) {
-        engine.start();
-        for (int m = 0; m < 2; ++m) engine.accumulate(Sample(length).view());
-        (void)engine.reduce();
-        engine.update(1e-3, 10, 1);
-        EvaluationPass pass(*model);
-        pass.start();
-        pass.add(Sample(length).view());
+        const Sample sample(length);
+        const std::vector<HostBatch> batches(2, sample.view());
+        (void)engine.accumulate(batches);
+        engine.clip(10);
+        engine.update(1e-3, 1);
+        EvaluationStage evaluation(*model, split.chunks_of(0));
+        Executor executor(*group, {});
+        Context ctx = model->context();
+        evaluation.start(batches);
+        const Program program = evaluation_programs(split, 2).front();
+        executor.run(ctx, program, 0, program.size(), evaluation);
     }
     EXPECT_EQ(counter.reservations, before);
     EXPECT_EQ(used(), at_rest);

@@ -24,8 +24,8 @@ struct TinyState {
         add("layer.weight", {4, width}, 0);
         add("layer.bias", {5}, 0);
         add("norm.weight", {7}, 1);
-        buckets = std::make_unique<GradientBuckets>(table, *self, memory, DType::F32);
-        optimizer = std::make_unique<Optimizer>(settings, *buckets, table, ctx, memory);
+        buckets = std::make_unique<GradientBuckets>(table, ReductionGroups{*self, *self, *self}, memory, DType::F32, Sharding{});
+        optimizer = std::make_unique<Optimizer>(settings, *buckets, table, *self, ctx, memory);
         state = std::make_unique<TrainState>(table, *buckets, *optimizer);
         for (const std::size_t i : state->trained()) set(i, StatePart::Master, 1.0F + static_cast<float>(i));
         buckets->zero(ctx);
@@ -35,6 +35,7 @@ struct TinyState {
         p.name = name;
         p.global = shape;
         p.box = {shape.dims() == 2 ? Shape{0, 0} : Shape{0}, shape};
+        p.storage = shape;
         p.trainable = true;
         p.bucket = bucket;
         p.weight = memory[MemoryKind::Weights].allocate(name, DType::F32, shape);

@@ -71,6 +71,14 @@ TEST(MeshIndex, GroupsOfAnAxisPartitionTheRanks) {
     EXPECT_EQ(group_members(sizes, Axis::Pipeline, 4), (std::vector<int>{4, 10}));
 }
 
+TEST(MeshIndex, EndsAreTheFirstAndTheLastStage) {
+    const MeshIndex sizes{.data = 2, .tensor = 3, .pipeline = 3};
+    EXPECT_EQ(end_members(sizes, 4), (std::vector<int>{4, 16}));
+    EXPECT_EQ(end_members(sizes, 16), (std::vector<int>{4, 16}));
+    EXPECT_EQ(end_members(sizes, 10), (std::vector<int>{10})) << "a stage in between";
+    EXPECT_EQ(end_members({.data = 4, .tensor = 1, .pipeline = 1}, 2), (std::vector<int>{2}));
+}
+
 TEST(Mesh, CommunicatorsHaveTheMembersThatTheArithmeticSays) {
     Communicator& world = test_world();
     for (int tensor = 1; tensor <= world.size(); ++tensor) {
@@ -84,6 +92,9 @@ TEST(Mesh, CommunicatorsHaveTheMembersThatTheArithmeticSays) {
                 EXPECT_EQ(members, group_members(sizes, axis, world.rank())) << name(axis) << " of " << tensor << " x " << pipeline;
                 EXPECT_EQ(mesh.group(axis).rank(), mesh.place()[axis]);
             }
+            std::vector<int> ends;
+            for (const auto& text : mesh.ends().gather(std::to_string(world.rank()))) ends.push_back(std::stoi(text));
+            EXPECT_EQ(ends, end_members(sizes, world.rank())) << tensor << " x " << pipeline;
         }
     }
 }
