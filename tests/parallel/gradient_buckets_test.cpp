@@ -14,7 +14,7 @@ constexpr Sharding kZero0{}, kZero1{.zero = 1}, kLast{.zero = 2}, kEach{.zero = 
 constexpr std::array kAll = {kZero0, kZero1, kLast, kEach, kShared};
 
 std::string text(const Sharding& s) {
-    return fmt::format("zero {} {} shared {}", s.zero, s.moment == ReduceMoment::Each ? "each" : "last", s.shared_bucket);
+    return fmt::format("zero {} {} shared {}", s.zero, s.moment == ReduceMoment::Each ? "each" : "last", s.shared_buckets.size());
 }
 
 /// Every rank of the world is data parallel.
