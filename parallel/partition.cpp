@@ -63,19 +63,17 @@ private:
         before[0] = start<Cut>();
         for (int part = 0; part < parts_; ++part) {
             std::vector<Cut> now(before.size());
+            // Each part's end leaves a layer for each of the parts up to it, and for each of those after it.
             const bool last_part = part == parts_ - 1;
             const int first_end = last_part ? units_ : part + 2, last_end = last_part ? units_ : units_ - parts_ + part;
             for (int end = first_end; end <= last_end; ++end) {
                 Cut& best = now[static_cast<std::size_t>(end)];
                 double time = 0.0, size = 0.0;
-                // The first part starts at unit 0; the parts before any other hold a layer each, and the embedding.
-                const int lowest = part == 0 ? 0 : part + 1;
-                const int layer = last_part ? end - 2 : end - 1;  // a start beyond would leave the part without a layer
-                for (int begin = end - 1; begin >= lowest; --begin) {
+                for (int begin = end - 1; begin >= 0; --begin) {
                     time += seconds_[static_cast<std::size_t>(begin)];
                     size += bytes_[static_cast<std::size_t>(begin)];
                     const Cut& rest = before[static_cast<std::size_t>(begin)];
-                    if (begin > layer || (part == 0 && begin > 0) || !reached(rest)) continue;
+                    if (!reached(rest)) continue;
                     Cut cut = append(rest, {end, time, capacity_ && size > *capacity_ ? 1 : 0});
                     if (reached(cut) && (!reached(best) || less(cut, best))) best = std::move(cut);
                 }
