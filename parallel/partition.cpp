@@ -33,16 +33,17 @@ public:
         const auto rough = solve<Rough>([](const Rough& before, const Last& last) {
             return Rough{before.over + last.over, std::max(before.slowest, last.seconds)};
         });
-        const auto exact = solve<Exact>([&](const Exact& before, const Last& last) {
-            if (last.seconds > rough.slowest) return Exact{};
-            Exact all = before;
-            all.over += last.over;
-            all.times.push_back(last.seconds);
-            all.ends.push_back(last.end);
-            const auto at = std::upper_bound(all.slowest_first.begin(), all.slowest_first.end(), last.seconds, std::greater<>());
-            all.slowest_first.insert(at, last.seconds);
-            return all;
-        });
+        const auto exact = solve<Exact>(
+            [&](const Exact& before, const Last& last) {
+                Exact all = before;
+                all.over += last.over;
+                all.times.push_back(last.seconds);
+                all.ends.push_back(last.end);
+                const auto at = std::upper_bound(all.slowest_first.begin(), all.slowest_first.end(), last.seconds, std::greater<>());
+                all.slowest_first.insert(at, last.seconds);
+                return all;
+            },
+            rough.slowest);
         std::vector<UnitRange> ranges;
         for (const int end : exact.ends) ranges.push_back({ranges.empty() ? 0 : ranges.back().last, end});
         return ranges;
@@ -56,28 +57,27 @@ private:
     };
 
     /// The best of all ways to cut the row, where the best way to cut units [0, end) into the parts up to `part` is a best way to
-    /// cut what comes before its last part, and that part.
+    /// cut what comes before its last part, and that part. No part takes longer than `slowest`.
     template <class Cut, class Append>
-    [[nodiscard]] Cut solve(const Append& append) const {
+    [[nodiscard]] Cut solve(const Append& append, double slowest = std::numeric_limits<double>::infinity()) const {
         std::vector<Cut> before(static_cast<std::size_t>(units_) + 1);
         before[0] = start<Cut>();
         for (int part = 0; part < parts_; ++part) {
             std::vector<Cut> now(before.size());
+            // Each part's end leaves a layer for each of the parts up to it, and for each of those after it.
             const bool last_part = part == parts_ - 1;
             const int first_end = last_part ? units_ : part + 2, last_end = last_part ? units_ : units_ - parts_ + part;
             for (int end = first_end; end <= last_end; ++end) {
                 Cut& best = now[static_cast<std::size_t>(end)];
                 double time = 0.0, size = 0.0;
-                // The first part starts at unit 0; the parts before any other hold a layer each, and the embedding.
-                const int lowest = part == 0 ? 0 : part + 1;
-                const int layer = last_part ? end - 2 : end - 1;  // a start beyond would leave the part without a layer
-                for (int begin = end - 1; begin >= lowest; --begin) {
+                for (int begin = end - 1; begin >= 0; --begin) {
                     time += seconds_[static_cast<std::size_t>(begin)];
+                    if (time > slowest) break;
                     size += bytes_[static_cast<std::size_t>(begin)];
                     const Cut& rest = before[static_cast<std::size_t>(begin)];
-                    if (begin > layer || (part == 0 && begin > 0) || !reached(rest)) continue;
+                    if (!reached(rest)) continue;
                     Cut cut = append(rest, {end, time, capacity_ && size > *capacity_ ? 1 : 0});
-                    if (reached(cut) && (!reached(best) || less(cut, best))) best = std::move(cut);
+                    if (!reached(best) || less(cut, best)) best = std::move(cut);
                 }
             }
             before = std::move(now);

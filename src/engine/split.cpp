@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "src/engine/place_parts.h"
-#include "src/engine/place_parts.h"
 #include "src/model/parameters.h"
 
 namespace tandem {

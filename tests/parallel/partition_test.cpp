@@ -115,9 +115,9 @@ TEST(Partition, IsTheBestOfAllWays) {
 }
 
 TEST(Partition, DeepModelsTakeNoTime) {
-    const Parts parts = cut(model(512, 1.25, 3), 32);
+    const Parts parts = cut(model(1024, 1.25, 3), 32);
     EXPECT_EQ(parts.size(), 32U);
-    EXPECT_EQ(layers_of(parts).back(), 14);
+    EXPECT_EQ(layers_of(parts).back(), 30);
 }
 
 TEST(PartsOfLayers, EndsHaveTheEmbeddingAndTheHead) {
