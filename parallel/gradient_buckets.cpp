@@ -113,7 +113,8 @@ void GradientBuckets::lend_buffers(DeviceMemory& memory, DType accumulation) {
 std::int64_t GradientBuckets::replicas(const Communicator& group, Tag tag) const {
     std::int64_t elements = 0;
     for (const Bucket& bucket : buckets_) {
-        for (const BucketPiece& piece : bucket.shard.pieces) {
+        // Of whole buckets: what a rank's shard has of them differs from rank to rank, its memory should not.
+        for (const BucketPiece& piece : bucket.pieces) {
             if (group.size() > 1 && table_[piece.parameter].*tag) elements += piece.count;
         }
     }

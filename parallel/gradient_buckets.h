@@ -29,8 +29,8 @@ struct Sharding {
     /// What data-parallel ranks share out: nothing (0), optimizer state (1), and with ReduceMoment::Each gradients (2).
     int zero = 0;
     ReduceMoment moment = ReduceMoment::Last;
-    /// Buckets that receive gradients while other buckets come between: the head's, whose gradients are formed in the forward pass, and that of an
-    /// embedding which is the head as well.
+    /// Buckets that receive gradients while other buckets come between: the head's, whose gradients are formed in the forward pass, and
+    /// that of an embedding which is the head as well.
     std::vector<int> shared_buckets = {};
 };
 

@@ -7,9 +7,7 @@
 #include "kernels/base/philox.h"
 
 namespace tandem {
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 std::int32_t pick_token(std::span<const float> logits, const GenerateSettings& s, std::uint64_t position) {
     const bool finite = std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); });

@@ -6,6 +6,7 @@
 #include "kernels/base/philox.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/embedding.h"
+#include "parallel/gradient_buckets.h"
 #include "src/model/rope.h"
 
 namespace tandem {
@@ -58,7 +59,12 @@ void Transformer::lend_buffer(std::int64_t tokens) {
     // The widest message: rows of the residual stream with the low-rank products of q, k and v beside them.
     std::int64_t low = 0;
     for (const auto& [unit, block] : blocks_) low = std::max(low, block.q.rank() + block.k.rank() + block.v.rank());
-    const auto largest = static_cast<std::size_t>(group_.padded(tokens) * (config_.hidden + low)) * size_of(dtype_);
+    // Besides, the gradients of replicas are added up, some at a time.
+    std::int64_t replicas = 0;
+    for (const Parameter& p : table_) replicas += p.trainable && p.sum_over_tensor ? p.storage.elements() : 0;
+    const auto largest =
+        std::max(static_cast<std::size_t>(group_.padded(tokens) * (config_.hidden + low)) * size_of(dtype_),
+                 static_cast<std::size_t>(std::min(replicas, GradientBuckets::kStaging)) * size_of(accumulation_type(dtype_)));
     const auto buffer = static_cast<std::int64_t>(group_.buffer_bytes(largest));
     if (buffer > 0) group_.lend(memory_[MemoryKind::Communication].allocate("tensor-parallel buffer", DType::U8, {buffer}));
 }
