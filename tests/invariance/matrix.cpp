@@ -95,8 +95,11 @@ std::vector<MatrixCase> whole_matrix(int ranks, int layers) {
     for (const bool full : {false, true})
         for (const bool tied : {false, true})
             for (const bool packed : {false, true})
-                for (const bool exact : {false, true})
-                    for (const MatrixLayout& layout : all_layouts(ranks, layers)) list.push_back({{full, tied, packed, exact}, layout});
+                for (const MatrixLayout& layout : all_layouts(ranks, layers)) {
+                    // Both precisions everywhere, but not both of each case: their maths is the same.
+                    const bool exact = philox(3, 0, list.size())[0] % 2 == 0;
+                    list.push_back({{full, tied, packed, exact}, layout});
+                }
     return list;
 }
 

@@ -9,9 +9,9 @@
 namespace tandem::test {
 namespace {
 
-constexpr Sharding kZero0{}, kZero1{.zero = 1}, kLast{.zero = 2}, kEach{.zero = 2, .moment = ReduceMoment::Each},
+const Sharding kZero0{}, kZero1{.zero = 1}, kLast{.zero = 2}, kEach{.zero = 2, .moment = ReduceMoment::Each},
     kShared{.zero = 2, .moment = ReduceMoment::Each, .shared_buckets = {0}};
-constexpr std::array kAll = {kZero0, kZero1, kLast, kEach, kShared};
+const std::array kAll = {kZero0, kZero1, kLast, kEach, kShared};
 
 std::string text(const Sharding& s) {
     return fmt::format("zero {} {} shared {}", s.zero, s.moment == ReduceMoment::Each ? "each" : "last", s.shared_buckets.size());

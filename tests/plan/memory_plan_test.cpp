@@ -17,7 +17,7 @@ MemoryPlan plan_of(const RunConfig& config, std::int64_t data = 1, ActivationPol
     return plan_memory({config, {.data = data, .accumulation = 1}, Purpose::Train, 2}, policy);
 }
 
-std::size_t bytes(const MemoryPlan& plan, MemoryKind kind) { return plan.bytes[static_cast<std::size_t>(kind)]; }
+std::size_t bytes(const MemoryPlan& plan, MemoryKind kind) { return plan.bytes()[static_cast<std::size_t>(kind)]; }
 
 TEST(MemoryPlan, StateOfFullFineTuningIsFourTimesTheWeights) {
     const RunConfig config = config_of("dtype = fp32\n[method]\ntype = full\n");
@@ -86,9 +86,10 @@ TEST(Capacity, ARunThatDoesNotFitIsRefusedWithWhatWould) {
 TEST(Capacity, WhatOtherProgramsUseIsNotThere) {
     const auto self = make_self_communicator();
     MemoryPlan plan;
-    plan.bytes[0] = std::size_t{1} << 20U;
+    plan.stages.emplace_back();
+    plan.stages[0].bytes[0] = std::size_t{1} << 20U;
     EXPECT_NO_THROW(require_available(plan, *self, 2));
-    plan.bytes[0] = std::size_t{1} << 50U;
+    plan.stages[0].bytes[0] = std::size_t{1} << 50U;
     try {
         require_available(plan, *self, 2);
         FAIL() << "a pebibyte is available";
