@@ -14,7 +14,7 @@ StageSettings stage_settings(const EngineSettings& settings, const MeshIndex& pl
                         .lowest_trained = settings.split.lowest_trained(),
                         .split_units = {},
                         .slots = settings.slots};
-    if (stage.slots.count.empty()) stage.slots.count.assign(stage.chunks.size(), 1);
+    if (stage.slots.count.empty()) stage.slots.count = slot_counts(program);
     for (const Instruction& in : program) {
         if (in.op != Op::BackwardWeight) continue;
         for (int unit = in.units.first; unit < in.units.last; ++unit) stage.split_units.insert(unit);
@@ -54,7 +54,7 @@ Engine::Engine(const EngineSettings& settings, const MeshIndex& place, Transform
       optimizer_(settings.optimizer, buckets_, model.parameters(), groups.world, model.context(), memory),
       state_(model.parameters(), buckets_, optimizer_),
       loss_sum_(memory[MemoryKind::Optimizer].allocate("loss", DType::F64, {1})),
-      stage_(model, stage_settings(settings, place, program(1)), buckets_, optimizer_),
+      stage_(model, stage_settings(settings, place, program(kDryMicroBatches)), buckets_, optimizer_),
       executor_(groups.pipeline, settings.outbox) {}
 
 const Program& Engine::program(int micro_batches) {

@@ -18,9 +18,11 @@ struct EngineSettings {
     const OptimizerSection& optimizer;
     const Split& split;
     ActivationPolicy policy = ActivationPolicy::Keep;
-    SlotPlan slots;  ///< from a plan; empty in dry runs, which find out with one micro-batch at a time
+    SlotPlan slots;  ///< from a plan; empty in dry runs, which find out with kDryMicroBatches of them
     Outbox outbox;   ///< see make_outbox()
 };
+
+inline constexpr int kDryMicroBatches = 2;
 
 /// Bytes of what stages send one another of a micro-batch of `tokens`.
 [[nodiscard]] std::size_t message_bytes(const Transformer& model, std::int64_t tokens);

@@ -80,7 +80,8 @@ void plan_step(const PlanSubject& subject, const MemoryPlan& run, int stage, Dry
     for (std::int64_t power = 1, tokens = 0; tokens < most; power *= 2) {
         tokens = std::min(most, power);
         const FullBatch batch(subject.config, tokens);
-        engine.accumulate(std::span(&batch.view, 1));
+        // The last micro-batch's backward may be cut where buckets are complete: two show all kinds of instructions there are.
+        engine.accumulate(std::vector<HostBatch>(kDryMicroBatches, batch.view));
     }
     engine.clip(1);
     engine.update(0, 1);
@@ -124,6 +125,12 @@ StagePlan plan_stage(const PlanSubject& subject, const ModelDescription& descrip
 InstructionKind kind_of(const Instruction& in) { return {in.op, in.chunk, in.units, in.bucket}; }
 
 MemoryKind StagePlan::largest() const { return static_cast<MemoryKind>(std::max_element(bytes.begin(), bytes.end()) - bytes.begin()); }
+
+const InstructionCost& StagePlan::cost(const Instruction& in) const {
+    const auto found = costs.find(kind_of(in));
+    if (found == costs.end()) fail(Failure::Run, "the dry run had no {}", to_text(in));
+    return found->second;
+}
 
 const StagePlan& MemoryPlan::largest() const {
     return *std::max_element(stages.begin(), stages.end(), [](const auto& a, const auto& b) { return a.peak() < b.peak(); });

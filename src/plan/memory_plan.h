@@ -49,6 +49,8 @@ struct StagePlan {
     std::size_t message = 0;  ///< bytes between stages, of one micro-batch
     [[nodiscard]] std::size_t peak() const { return total(bytes); }
     [[nodiscard]] MemoryKind largest() const;
+    /// What an instruction of a step of any number of micro-batches costs. Throws Run for what the dry run did not do.
+    [[nodiscard]] const InstructionCost& cost(const Instruction& instruction) const;
 };
 
 struct MemoryPlan {

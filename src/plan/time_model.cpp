@@ -79,14 +79,13 @@ double seconds_of(const OpCounts& counts, const Gpu& gpu, DType dtype) {
 
 InstructionSeconds instruction_seconds(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& h, int stage,
                                        const Instruction& in) {
-    const auto found = plan.stages[static_cast<std::size_t>(stage)].costs.find(kind_of(in));
-    if (found == plan.stages[static_cast<std::size_t>(stage)].costs.end())
-        fail(Failure::Run, "the dry run of stage {} had no {}", stage, to_text(in));
     const MeshIndex& sizes = plan.split.sizes;
-    const double compute = seconds_of(found->second.ops, card_of(h, plan.split, stage), subject.config.model.dtype);
-    const double communication = traffic_seconds(found->second.tensor, h, sizes.tensor, sizes.tensor) +
-                                 traffic_seconds(found->second.data, h, sizes.data, std::int64_t{sizes.data} * sizes.tensor);
-    return {compute, communication};
+    InstructionSeconds seconds;
+    const InstructionCost& cost = plan.stages[static_cast<std::size_t>(stage)].cost(in);
+    seconds.compute = seconds_of(cost.ops, card_of(h, plan.split, stage), subject.config.model.dtype);
+    seconds.communication = traffic_seconds(cost.tensor, h, sizes.tensor, sizes.tensor) +
+                            traffic_seconds(cost.data, h, sizes.data, std::int64_t{sizes.data} * sizes.tensor);
+    return seconds;
 }
 
 double message_seconds(const MemoryPlan& plan, const Hardware& h, int stage) {
