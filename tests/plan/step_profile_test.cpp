@@ -31,7 +31,8 @@ TEST(StepProfile, CountsWhatTheDryRunCounts) {
     // The dry run trains every position, the profile all but the last of a row: the head's share differs by a 64th.
     const MemoryPlan plan = plan_memory({config, {}, Purpose::Train, 1}, ActivationPolicy::Keep);
     double planned = 0;
-    for (const Instruction& in : step_programs(plan.split, 2, plan.policy).front()) planned += flops(plan.stages.front().cost(in).ops);
+    const auto programs = step_programs(plan.split, 2, plan.policy);
+    for (const Instruction& in : programs.front()) planned += flops(plan.stages.front().cost(in).ops);
     EXPECT_NEAR(flops(profile.ops) / planned, 1, 0.02);
     EXPECT_LE(profile.memory_peak_bytes, plan.peak());
 }
