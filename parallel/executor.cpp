@@ -25,6 +25,15 @@ std::size_t tail(const Program& program) {
     return static_cast<std::size_t>(clip - program.begin());
 }
 
+Executor::Executor(Communicator& pipeline, const Outbox& outbox) : pipeline_(pipeline) {
+    lanes_[0].buffers = outbox.forward;
+    lanes_[1].buffers = outbox.backward;
+    for (auto& lane : lanes_) {
+        require(lane.buffers.size() >= kOutboxBuffers, "an outbox of {} buffers; {} are needed", lane.buffers.size(), kOutboxBuffers);
+        lane.transfers.resize(lane.buffers.size());
+    }
+}
+
 void Executor::run(Context& ctx, const Program& program, std::size_t first, std::size_t last, Stage& stage, InstructionObserver* observer) {
     require(first <= last && last <= program.size(), "instructions [{}, {}) of {}", first, last, program.size());
     for (std::size_t at = first; at < last; ++at) {
@@ -61,8 +70,8 @@ void Executor::send(Context& ctx, const Instruction& i, const Tensor& x) {
     const bool forward = i.op == Op::SendForward;
     Lane& lane = lanes_[forward ? 0 : 1];
     auto& under_way = lane.transfers[lane.next];
-    const Tensor& buffer = (forward ? outbox_.forward : outbox_.backward)[lane.next];
-    lane.next = (lane.next + 1) % kOutboxBuffers;
+    const Tensor& buffer = lane.buffers[lane.next];
+    lane.next = (lane.next + 1) % lane.buffers.size();
     require(buffer && x.bytes() <= buffer.bytes(), "{}: {} does not fit an outbox buffer of {} bytes", to_text(i), x.str(),
             buffer ? buffer.bytes() : 0);
     if (under_way) under_way->wait();
@@ -75,7 +84,6 @@ void Executor::send(Context& ctx, const Instruction& i, const Tensor& x) {
 }
 
 void Executor::receive(Context& ctx, const Instruction& i, const Tensor& x) {
-    if (x.elements() == 0) return;
     pipeline_.recv(ctx.stream, x, i.peer, message_tag(i.op == Op::ReceiveForward, i.chunk, i.micro_batch));
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "kernels/base/context.h"
 #include "parallel/communicator.h"
@@ -20,10 +21,10 @@ public:
     virtual void end(const Instruction&) = 0;
 };
 
-/// Memory from which messages are sent while the stage goes on: uint8, each as large as the largest message of its direction. Absent where
-/// a rank sends nothing that way.
+/// Memory from which messages are sent while the stage goes on: uint8, each as large as the largest message of its direction; see
+/// outbox_buffers(). Absent where a rank sends nothing that way.
 struct Outbox {
-    std::array<Tensor, kOutboxBuffers> forward, backward;
+    std::vector<Tensor> forward = std::vector<Tensor>(kOutboxBuffers), backward = std::vector<Tensor>(kOutboxBuffers);
 };
 
 /// The first instruction after all backward passes: Clip, or program.size() without one. What lies before it may run apart from the rest.
@@ -32,7 +33,8 @@ struct Outbox {
 /// Collective over the pipeline group: all its ranks run the programs that were made together.
 class Executor {
 public:
-    Executor(Communicator& pipeline, const Outbox& outbox) : pipeline_(pipeline), outbox_(outbox) {}
+    /// At least kOutboxBuffers buffers of each direction.
+    Executor(Communicator& pipeline, const Outbox& outbox);
 
     /// Instructions [first, last). A receive returns when its message is there; a send when it is copied to the outbox, for which it waits
     /// only if all buffers of its direction are under way. Sends are over when this returns, if `last` is the tail or the end. Throws Run
@@ -42,7 +44,8 @@ public:
 
 private:
     struct Lane {
-        std::array<std::unique_ptr<Transfer>, kOutboxBuffers> transfers;
+        std::vector<Tensor> buffers;
+        std::vector<std::unique_ptr<Transfer>> transfers;  ///< of each buffer
         std::size_t next = 0;
     };
     void execute(Context& ctx, const Instruction& i, Stage& stage);
@@ -51,7 +54,6 @@ private:
     void finish_sends();
 
     Communicator& pipeline_;
-    Outbox outbox_;
     std::array<Lane, 2> lanes_;  ///< forward, backward
 };
 

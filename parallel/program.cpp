@@ -36,23 +36,6 @@ std::string text(const Instruction& i, bool with_chunk, UnitRange whole) {
     return result;
 }
 
-/// What to_text must know of a program, found once.
-struct Chunks {
-    explicit Chunks(const Program& program) {
-        for (const auto& i : program) {
-            if (i.op != Op::Forward) continue;
-            const auto chunk = static_cast<std::size_t>(i.chunk);
-            if (units.size() <= chunk) units.resize(chunk + 1);
-            units[chunk] = i.units;
-        }
-    }
-    [[nodiscard]] std::string str(const Instruction& i) const {
-        const auto chunk = static_cast<std::size_t>(i.chunk);
-        return text(i, units.size() > 1, chunk < units.size() ? units[chunk] : UnitRange());
-    }
-    std::vector<UnitRange> units;
-};
-
 }  // namespace
 
 std::string_view name(Op op) { return words(op).name; }
@@ -62,16 +45,30 @@ bool is_message(Op op) { return is_send(op) || op == Op::ReceiveForward || op ==
 bool has_slot(Op op) { return op <= Op::SendBackward; }
 bool writes_weights(Op op) { return op == Op::Backward || op == Op::BackwardWeight; }
 
-std::string to_text(const Instruction& instruction, const Program& of) { return Chunks(of).str(instruction); }
+InstructionText::InstructionText(const Program& program) {
+    for (const auto& i : program) {
+        if (i.op != Op::Forward) continue;
+        const auto chunk = static_cast<std::size_t>(i.chunk);
+        if (units_.size() <= chunk) units_.resize(chunk + 1);
+        units_[chunk] = i.units;
+    }
+}
+
+std::string InstructionText::operator()(const Instruction& i) const {
+    const auto chunk = static_cast<std::size_t>(i.chunk);
+    return text(i, units_.size() > 1, chunk < units_.size() ? units_[chunk] : UnitRange());
+}
+
+std::string to_text(const Instruction& instruction, const Program& of) { return InstructionText(of)(instruction); }
 
 std::string to_text(const Instruction& instruction) { return text(instruction, true, UnitRange()); }
 
 std::string to_text(const Program& program) {
-    const Chunks chunks(program);
+    const InstructionText text_of(program);
     std::string line;
     for (const auto& i : program) {
         if (!line.empty()) line += ' ';
-        line += chunks.str(i);
+        line += text_of(i);
     }
     return line;
 }

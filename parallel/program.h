@@ -52,11 +52,20 @@ struct Instruction {
 /// What one rank does in a step, in this order.
 using Program = std::vector<Instruction>;
 
-/// Messages of one direction that a rank may have under way at once: the executor's buffers, and what check_progress assumes.
+/// Messages of one direction that a rank may have under way at once: the executor's buffers at least, with which programs are proven to
+/// end.
 inline constexpr int kOutboxBuffers = 2;
 
 /// "F3", with more than one chunk "1F3"; "R3[4,9)" where a range is not the whole chunk; "Sf3", "Rf3", "Sb3", "Rb3" for messages, "B3",
-/// "I3", "W3" for backward, "+7" Reduce, "clip", "U7", "G7". Chunks are read off the program's Forward instructions.
+/// "I3", "W3" for backward, "+7" Reduce, "clip", "U7", "G7".
+class InstructionText {
+public:
+    explicit InstructionText(const Program& program);  ///< chunks are read off its Forward instructions
+    [[nodiscard]] std::string operator()(const Instruction& instruction) const;
+
+private:
+    std::vector<UnitRange> units_;
+};
 [[nodiscard]] std::string to_text(const Instruction& instruction, const Program& of);
 /// Without its program: chunk and range always, where the instruction has them.
 [[nodiscard]] std::string to_text(const Instruction& instruction);

@@ -99,6 +99,10 @@ std::string_view name(Schedule schedule) {
     fail(Failure::Run, "schedule {} has no name", static_cast<int>(schedule));
 }
 
+int outbox_buffers(const PipelineShape& shape) {
+    return shape.chunks == 1 ? kOutboxBuffers : std::max(kOutboxBuffers, (3 * shape.stages + 3) / 4);
+}
+
 std::vector<Program> make_schedule(Schedule schedule, const PipelineShape& shape) {
     check_shape(shape);
     if (schedule != Schedule::Interleaved && shape.chunks > 1) {

@@ -30,6 +30,10 @@ struct PipelineShape {
 /// Chunks a rank may hold: chunk numbers are a part of message tags.
 inline constexpr int kMaxChunks = 16;
 
+/// Messages of one direction a rank should have room for: fewer (at least kOutboxBuffers) end as well, but with chunks, hoisted
+/// recomputation and deferred weight gradients senders would wait. Found with simulate() for 2 to 16 stages.
+[[nodiscard]] int outbox_buffers(const PipelineShape& shape);
+
 /// One program a rank, of Forward and Backward (ZbH1: BackwardInput and BackwardWeight). Any number of micro-batches, also one that
 /// `stages` does not divide or fewer than stages. Throws Configuration naming parallel.schedule or parallel.chunks where they do not go
 /// together.

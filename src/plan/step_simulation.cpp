@@ -1,21 +1,31 @@
-// The seconds of a step by cause, from its program.
-#include "src/plan/time_model.h"
+// The seconds of a step by cause, from its simulated program.
+#include "src/plan/step_simulation.h"
 
 namespace tandem {
 
+StepSimulation simulate_step(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware) {
+    StepSimulation s;
+    s.programs = step_programs(plan.split, static_cast<int>(subject.layout.accumulation), plan.policy);
+    Costs costs;
+    costs.seconds = [&](int stage, const Instruction& in) { return instruction_seconds(subject, plan, hardware, stage, in).total(); };
+    costs.message_seconds = [&](int stage, const Instruction&) { return message_seconds(plan, hardware, stage); };
+    s.timeline = simulate(s.programs, costs);
+    return s;
+}
+
 StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware) {
+    const StepSimulation s = simulate_step(subject, plan, hardware);
     StepTime t;
-    const auto programs = step_programs(plan.split, static_cast<int>(subject.layout.accumulation), plan.policy);
-    for (std::size_t stage = 0; stage < programs.size(); ++stage) {
-        StepTime mine;
-        for (const Instruction& in : programs[stage]) {
-            const auto s = instruction_seconds(subject, plan, hardware, static_cast<int>(stage), in);
-            mine.communication += s.communication;
-            double& cause = in.op == Op::Recompute ? mine.recompute : in.op >= Op::Clip ? mine.optimizer : mine.compute;
-            cause += s.compute;
+    for (std::size_t stage = 0; stage < s.programs.size(); ++stage) {
+        for (const Instruction& in : s.programs[stage]) {
+            const auto seconds = instruction_seconds(subject, plan, hardware, static_cast<int>(stage), in);
+            t.communication += seconds.communication;
+            (in.op == Op::Recompute ? t.recompute : in.op >= Op::Clip ? t.optimizer : t.compute) += seconds.compute;
         }
-        if (mine.total() > t.total()) t = mine;
+        t.bubble += s.timeline.idle_seconds(static_cast<int>(stage));
     }
+    const auto stages = static_cast<double>(s.programs.size());
+    for (double* cause : {&t.compute, &t.recompute, &t.communication, &t.optimizer, &t.bubble}) *cause /= stages;
     return t;
 }
 

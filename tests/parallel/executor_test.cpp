@@ -3,13 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <chrono>
+#include <map>
+#include <thread>
 
-#include "kernels/base/backend.h"
 #include "kernels/base/error.h"
-#include "parallel/mesh.h"
-#include "tests/support/ranks.h"
-#include "tests/support/toy_stage.h"
+#include "tests/parallel/pipeline_test.h"
 
 namespace {
 
@@ -17,79 +16,7 @@ using namespace tandem;
 using test::ToyModel;
 using test::ToyStage;
 
-/// Units of `parts` parts, of several sizes.
-std::vector<UnitRange> uneven_parts(int parts) {
-    std::vector<UnitRange> units;
-    for (int s = 0, next = 0; s < parts; ++s, next = units.back().last) units.push_back({next, next + 1 + (s + 1) % 3});
-    units.back().last += parts == 1 ? 2 : 0;
-    return units;
-}
-
-class ExecutorTest : public testing::Test {
-protected:
-    /// Two steps on stages x data ranks against the same steps in one loop.
-    void expect_equal(Mesh& mesh, Schedule schedule, const PipelineShape& shape, const Lowering& lowering) {
-        SCOPED_TRACE(fmt::format(
-            "{}, {} stages, {} chunks, {} micro-batches, recompute {}, hoisted {}, deferred {}, frozen {}, tied {}, {}, from {}",
-            name(schedule), shape.stages, shape.chunks, shape.micro_batches, lowering.recompute, lowering.hoisted_units,
-            lowering.deferred_units, lowering.frozen_base, lowering.tied, lowering.reduction == Reduction::Each ? "each" : "last",
-            lowering.lowest_trained));
-        const ToyModel model{lowering.units(), lowering.tied, lowering.trained_buckets};
-        const auto programs = make_programs(schedule, shape, lowering);
-        const auto& program = programs[static_cast<std::size_t>(mesh.place().pipeline)];
-        ToyStage stage(model, shape, lowering, mesh.pipeline(), mesh.data());
-        Executor executor(mesh.pipeline(), outbox_);
-        constexpr int steps = 2;
-        for (int step = 0; step < steps; ++step) {
-            stage.begin_step(step);
-            const auto before = stage.weights();
-            executor.run(ctx_, program, 0, tail(program), stage);
-            EXPECT_EQ(stage.weights(), before);
-            executor.run(ctx_, program, tail(program), program.size(), stage);
-        }
-        std::int64_t loss = stage.loss();
-        mesh.world().sum(std::span(&loss, 1));  // before anything can end this on one rank only
-        const auto want = train_toy(model, steps, mesh.sizes().data * shape.micro_batches);
-        for (const auto& [unit, weight] : stage.weights())
-            ASSERT_EQ(weight, want.weights[static_cast<std::size_t>(unit)]) << "unit " << unit;
-        ASSERT_EQ(loss % 1'000'003, want.loss);
-    }
-
-    static Lowering everything_trained(const PipelineShape& shape) {
-        Lowering lowering;
-        lowering.parts = uneven_parts(shape.parts());
-        lowering.trained_buckets.resize(static_cast<std::size_t>(lowering.units()));
-        std::iota(lowering.trained_buckets.begin(), lowering.trained_buckets.end(), 0);
-        return lowering;
-    }
-    static void tie(Lowering& lowering) {
-        lowering.tied = true;
-        lowering.trained_buckets.pop_back();
-    }
-    static void train_from(Lowering& lowering, int unit) {
-        lowering.lowest_trained = unit;
-        std::erase_if(lowering.trained_buckets, [unit](int bucket) { return bucket < unit; });
-    }
-    static std::vector<std::pair<Schedule, int>> schedules(int stages) {
-        std::vector<std::pair<Schedule, int>> list = {
-            {Schedule::GPipe, 1}, {Schedule::OneFOneB, 1}, {Schedule::Interleaved, 1}, {Schedule::ZbH1, 1}};
-        for (int chunks = 2; stages > 1 && chunks <= 4; ++chunks) list.emplace_back(Schedule::Interleaved, chunks);
-        return list;
-    }
-    static Outbox allocate_outbox(Arena& arena) {
-        Outbox outbox;
-        for (auto* lane : {&outbox.forward, &outbox.backward}) {
-            for (auto& buffer : *lane) buffer = arena.allocate("outbox", DType::U8, Shape{test::kToyLength * 8});
-        }
-        return outbox;
-    }
-
-    std::unique_ptr<Backend> backend_ = make_ref_backend();
-    std::unique_ptr<Stream> stream_ = backend_->make_stream();
-    DeviceMemory memory_{*backend_, std::size_t{1} << 20U};
-    Context ctx_{*backend_, *stream_, memory_[MemoryKind::Workspace]};
-    Outbox outbox_ = allocate_outbox(memory_[MemoryKind::Communication]);
-};
+class ExecutorTest : public test::PipelineTest {};
 
 TEST_F(ExecutorTest, EverySchedule) {
     Mesh mesh(test_world(), {.data = 1, .tensor = 1, .pipeline = test_world().size()});
@@ -171,19 +98,87 @@ TEST_F(ExecutorTest, AnObserverSeesEveryInstructionBeforeAndAfter) {
     EXPECT_EQ(recorder.seen, program);
 }
 
+/// Messages only: of every micro-batch the same tensor, in and out.
+class Mailbox final : public Stage {
+public:
+    Tensor forward_input(const Instruction& i) override { return message(in, i); }
+    Tensor forward_output(const Instruction& i) override { return message(out, i); }
+    Tensor output_gradient(const Instruction& i) override { return message(in, i); }
+    Tensor input_gradient(const Instruction& i) override { return message(out, i); }
+    void forward(const Instruction&) override {}
+    void recompute(const Instruction&) override {}
+    void backward(const Instruction&) override {}
+    void backward_input(const Instruction&) override {}
+    void backward_weight(const Instruction&) override {}
+    void reduce(int) override {}
+    void clip() override {}
+    void update(int) override {}
+    void gather(int) override {}
+
+    std::map<int, test::Values> in, out;
+
+private:
+    static Tensor message(std::map<int, test::Values>& box, const Instruction& i) {
+        auto& values = box[i.micro_batch];
+        values.resize(test::kToyLength, 10 + i.micro_batch);
+        return {values.data(), DType::I64, Shape{test::kToyLength}};
+    }
+};
+
+Instruction message(Op op, int micro_batch, int peer) {
+    Instruction i;
+    i.op = op;
+    i.micro_batch = micro_batch;
+    i.peer = peer;
+    return i;
+}
+
+TEST_F(ExecutorTest, ASendGoesOnWhileBuffersAreFree) {
+    // Both ranks send two messages before they receive any.
+    if (test_world().size() != 2) GTEST_SKIP() << "two ranks tell it";
+    const bool first = test_world().rank() == 0;
+    Program program;
+    for (const int m : {0, 1}) program.push_back(message(first ? Op::SendForward : Op::SendBackward, m, first ? 1 : 0));
+    for (const int m : {0, 1}) program.push_back(message(first ? Op::ReceiveBackward : Op::ReceiveForward, m, first ? 1 : 0));
+    Mailbox stage;
+    Executor(test_world(), outbox_).run(ctx_, program, 0, program.size(), stage);
+    for (const int m : {0, 1}) EXPECT_EQ(stage.in[m], test::Values(test::kToyLength, 10 + m));
+}
+
+TEST_F(ExecutorTest, ABufferIsNotWrittenWhileItsMessageIsUnderWay) {
+    if (test_world().size() != 2) GTEST_SKIP() << "two ranks tell it";
+    const bool first = test_world().rank() == 0;
+    constexpr int messages = 20;
+    Program program;
+    for (int m = 0; m < messages; ++m) program.push_back(message(first ? Op::SendForward : Op::ReceiveForward, m, first ? 1 : 0));
+    Mailbox stage;
+    Executor executor(test_world(), outbox_);
+    for (std::size_t i = 0; i < program.size(); ++i) {
+        if (!first) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the sender is ahead
+        executor.run(ctx_, program, i, i + 1, stage);
+    }
+    for (int m = 0; m < messages && !first; ++m) EXPECT_EQ(stage.in[m], test::Values(test::kToyLength, 10 + m)) << m;
+}
+
+TEST_F(ExecutorTest, AMessageIsForOneChunkOnly) {
+    // What the last rank's chunk 0 sends is for rank 0's chunk 1 and does not meet a receive of chunk 0.
+    if (test_world().size() != 2) GTEST_SKIP() << "two ranks tell it";
+    Tensor x = outbox_.forward[0];
+    if (test_world().rank() == 1) {
+        Mailbox stage;
+        Executor(test_world(), outbox_).run(ctx_, {message(Op::SendForward, 3, 0), message(Op::Clip, 0, -1)}, 0, 1, stage);
+    } else {
+        test_world().recv(*stream_, x.rows(0, test::kToyLength * 8), 1, 2 * (3 * kMaxChunks + 1));
+    }
+}
+
 TEST_F(ExecutorTest, AMessageThatDoesNotFitIsRefusedBeforeItIsSent) {
-    const PipelineShape shape{1, 1, 3};
-    const auto lowering = everything_trained(shape);
     auto self = make_self_communicator();
-    ToyStage stage({lowering.units(), false, {}}, shape, lowering, *self, *self);
-    Instruction send;
-    send.op = Op::SendForward;
-    send.peer = 0;
-    static_cast<void>(stage.forward_input(send));
+    Mailbox stage;
     Outbox outbox = outbox_;
-    outbox.forward[0] = outbox.forward[0].rows(0, 7 * 8 - 1);
+    outbox.forward[0] = outbox.forward[0].rows(0, 55);
     try {
-        Executor(*self, outbox).run(ctx_, {send}, 0, 1, stage);
+        Executor(*self, outbox).run(ctx_, {message(Op::SendForward, 0, 0)}, 0, 1, stage);
         ADD_FAILURE() << "accepted";
     } catch (const Error& error) {
         EXPECT_NE(std::string(error.what()).find("does not fit an outbox buffer of 55 bytes"), std::string::npos) << error.what();

@@ -100,6 +100,16 @@ TEST(Program, RecomputationAndWeightGradientsMoveAsFarAsAsked) {
     EXPECT_EQ(middle(), "Rf0 F0 Sf0 Rb0 R0[4,5) B0[4,5) R0[3,4) B0[3,4) R0[2,3) B0[2,3) Sb0 clip");
     lowering.hoisted_units = 1;
     EXPECT_EQ(middle(), "Rf0 F0 Sf0 R0[4,5) Rb0 B0[4,5) R0[3,4) B0[3,4) R0[2,3) B0[2,3) Sb0 clip");
+    EXPECT_EQ(to_text(make(Schedule::OneFOneB, {2, 1, 1},
+                           [] {
+                               auto two = six_units();
+                               two.recompute = true;
+                               two.hoisted_units = 9;
+                               two.trained_buckets = {};
+                               return two;
+                           }())[1]),
+              "Rf0 F0 B0[5,6) R0[4,5) B0[4,5) R0[3,4) B0[3,4) Sb0 clip")
+        << "the last part has nothing to wait for";
     lowering.hoisted_units = 9;
     EXPECT_EQ(middle(), "Rf0 F0 Sf0 R0 Rb0 B0 Sb0 clip");
     lowering.deferred_units = 2;
