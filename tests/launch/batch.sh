@@ -18,7 +18,8 @@ SRUN
 cat >"$work/bin/scontrol" <<'SCONTROL'
 #!/usr/bin/env bash
 case $1 in
-    show) printf 'JobId=%s JobName=tandem\n   NumNodes=1 NumCPUs=2 NumTasks=%s CPUs/Task=2\n   Command=%s a b\n   WorkDir=/x\n' "$3" "$TASKS" "$COMMAND" ;;
+    show) [ -z "${SLOW:-}" ] || { touch "$WORK/ready"; sleep 0.5; }
+        printf 'JobId=%s JobName=tandem\n   NumNodes=1 NumCPUs=2 NumTasks=%s CPUs/Task=2\n   Command=%s a b\n   WorkDir=/x\n' "$3" "$TASKS" "$COMMAND" ;;
     requeue) echo "$2" >>"$WORK/requeued"; exit "${REQUEUE_CODE:-0}" ;;
 esac
 SCONTROL
@@ -27,7 +28,7 @@ cat >"$work/program" <<'PROGRAM'
 case $3 in
     say) printf '%s|' "$@" ;;
     fail) [ "$4" = 75 ] || echo 'tandem: error: it broke' >&2; exit "$4" ;;
-    wait) trap 'sleep 0.3; exit 75' USR1; touch "$WORK/ready"; while :; do sleep 0.05; done ;;
+    wait) trap 'sleep 0.3; exit 75' USR1; touch "$WORK/ready"; while [ ! -e "$WORK/over" ]; do sleep 0.05; done ;;
 esac
 PROGRAM
 chmod +x "$work/bin/srun" "$work/bin/scontrol" "$work/program"
@@ -67,18 +68,23 @@ expect 'often enough' "$code $(requeued)$(grep -c 'not requeued' "$work/out")" '
 SLURM_RESTART_COUNT=1 REQUEUES=2 batch 'my run.ini' fail 75
 expect 'not yet often enough' "$code $(requeued)" '75 12'
 
-for signal in USR1 TERM; do # near the time limit; scancel
-    rm -f "$work/ready" "$work/requeued"
-    "$work/slurm_script" 'my run.ini' wait >"$work/out" 2>&1 &
+for signal in USR1 TERM early; do # near the time limit; scancel; before the run has begun
+    export SLOW=''
+    [ "$signal" != early ] || signal=USR1 SLOW=1
+    rm -f "$work/ready" "$work/requeued" "$work/over"
+    setsid "$work/slurm_script" 'my run.ini' wait >"$work/out" 2>&1 &
     script=$!
     for ((tries = 0; tries < 200; tries++)); do [ ! -e "$work/ready" ] || break; sleep 0.05; done
     kill "-$signal" "$script"
+    for ((tries = 0; tries < 200; tries++)); do kill -0 "$script" 2>/dev/null || break; sleep 0.1; done
+    touch "$work/over" # ends a program that was not told to stop
     wait "$script"
     code=$?
     wanted=12
     [ "$signal" = USR1 ] || wanted=''
-    expect "SIG$signal" "$code $(requeued)" "75 $wanted"
+    expect "SIG$signal $SLOW" "$code $(requeued)" "75 $wanted"
 done
+SLOW=''
 
 # Where the checkout is: the record's path, else where sbatch was called.
 COMMAND="$root/slurm/train.sbatch x" SLURM_SUBMIT_DIR=/ batch 'my run.ini' say
