@@ -38,7 +38,8 @@ bool knows_pmix_only() {
     bool pmix = false, older = false;
     std::error_code error;
     const auto folder = std::filesystem::canonical(library.dli_fname, error).parent_path();
-    for (const char* plugins : {"openmpi", "openmpi3"}) {
+    // As Open MPI installs itself, and as Debian does.
+    for (const char* plugins : {"openmpi", "openmpi/lib/openmpi3", "openmpi/lib/openmpi"}) {
         for (const auto& file : std::filesystem::directory_iterator(folder / plugins, error)) {
             const auto name = file.path().filename().string();
             if (name.starts_with("mca_pmix_s") || name.starts_with("mca_pmix_cray")) older = true;

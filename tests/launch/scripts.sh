@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# scripts.sh PROGRAM ROOT: the scripts of launch/ are well-formed, and docs/install.md names what launch/build installs.
+# scripts.sh PROGRAM ROOT: the scripts of launch/ and slurm/ are well-formed, and docs/install.md names what launch/build installs.
 set -u
 cd "$2" || exit 1
 failures=0
 complain() { echo "$1"; failures=$((failures + 1)); }
 
 scripts=()
-for file in launch/* .ci/run; do
+for file in launch/* slurm/*.sbatch .ci/run; do
     [ "$(head -c 19 "$file")" = '#!/usr/bin/env bash' ] && scripts+=("$file")
 done
 [ ${#scripts[@]} -ge 6 ] || complain "only ${#scripts[@]} scripts found"
@@ -32,7 +32,7 @@ while read -r name; do
 done < <(sed -n 's/^ *find_package(\([A-Za-z0-9_]*\)[ )].*/\1/p' CMakeLists.txt tests/CMakeLists.txt)
 
 # Wrong words.
-for script in launch/build launch/quickstart launch/bundle launch/gpu-check; do
+for script in launch/build launch/quickstart launch/bundle launch/gpu-check launch/slurm-test; do
     "$script" --frobnicate >/dev/null 2>&1
     [ $? -eq 2 ] || complain "$script --frobnicate: exit code is not 2"
     "$script" --help | grep -q "^usage: $script" || complain "$script --help does not say how it is used"

@@ -16,6 +16,7 @@ case ${1:-} in
     mute) exit "$2" ;;
     record) mkdir -p "$3"; printf '{"code": 1,\n "message": "disk \\"full\\" on \\\\x", "rank": 1}\n' >"$3/failure.json"; exit 1 ;;
     wait) trap 'exit 75' USR1; trap 'echo interrupted >>"$here/stopped"; exit 1' TERM; touch "$here/ready"; while :; do sleep 0.05; done ;;
+    early) touch "$here/ready"; exec sleep 20 ;;
     stubborn) trap '' USR1; trap 'exit 1' TERM; touch "$here/ready"; while :; do sleep 0.05; done ;;
     count) [ "$rank" = 0 ] && echo x >>"$here/count"; [ "$(wc -l <"$here/count")" -ge 3 ] || exit 1 ;;
 esac
@@ -78,6 +79,11 @@ for name in INT TERM USR1; do
         wait "$wrapper"
         expect "SIG$name to $ranks ranks" "$?" 75
     done
+done
+for ranks in 1 2; do
+    signal USR1 -n "$ranks" train early
+    wait "$wrapper"
+    expect "SIGUSR1 to $ranks ranks without a handler yet" "$?" 75
 done
 expect 'a first signal interrupts nothing' "$(cat "$work/stopped" 2>/dev/null)" ''
 signal INT train stubborn
