@@ -29,6 +29,8 @@ int train(Runtime& runtime, const std::vector<std::string>& arguments) {
     std::vector<Override> overrides;
     CommandLine line(train_command, runtime);
     line.argument("CONFIG", file, "the run's configuration, an INI file").configuration(overrides);
+    bool trace = false;
+    line.flag("trace", trace, "write output.dir/trace.json: what every rank did when, for chrome://tracing or ui.perfetto.dev");
     if (!line.parse(arguments)) return 0;
     const RunConfig config = load_run_config(file, overrides, Purpose::Train);
     check_device(config);
@@ -36,7 +38,7 @@ int train(Runtime& runtime, const std::vector<std::string>& arguments) {
     if (runtime.rank() == 0) std::filesystem::remove(std::filesystem::path(config.output.dir) / "failure.json", ignored);
     try {
         Trainer trainer(config, {runtime.world(), runtime.threads_per_rank(), runtime.local_size(), runtime.rank() == 0 ? stdout : nullptr,
-                                 runtime.hostname(), TANDEM_VERSION});
+                                 runtime.hostname(), TANDEM_VERSION, trace});
         return trainer.run();
     } catch (const Error& error) {
         if (error.failure() != Failure::Configuration) write_failure(config, runtime, error);
@@ -46,7 +48,7 @@ int train(Runtime& runtime, const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-const Command train_command = {"train", "CONFIG [--section.key value ...]", "trains; goes on from the newest checkpoint in output.dir",
-                               train};
+const Command train_command = {"train", "CONFIG [--trace] [--section.key value ...]",
+                               "trains; goes on from the newest checkpoint in output.dir", train};
 
 }  // namespace tandem

@@ -34,7 +34,8 @@ Outbox make_outbox(DeviceMemory& memory, const Split& split, int stage, std::siz
         return memory[MemoryKind::Communication].allocate(what, DType::U8, {static_cast<std::int64_t>(bytes)});
     };
     const bool wraps = split.sizes.pipeline > 1 && split.chunks > 1;
-    Outbox outbox;
+    const auto buffers = static_cast<std::size_t>(outbox_buffers({.stages = split.sizes.pipeline, .chunks = split.chunks}));
+    Outbox outbox{std::vector<Tensor>(buffers), std::vector<Tensor>(buffers)};
     if (stage + 1 < split.sizes.pipeline || wraps) {
         for (Tensor& buffer : outbox.forward) buffer = reserve("activations to send");
     }

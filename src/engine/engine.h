@@ -51,8 +51,10 @@ public:
     /// Who is told of every instruction: a trace, a planner. Null: nobody.
     void observe(InstructionObserver* observer) { observer_ = observer; }
 
-private:
+    /// What this rank does in a step of so many micro-batches.
     const Program& program(int micro_batches);
+
+private:
     EngineSettings settings_;
     MeshIndex place_;
     Transformer& model_;

@@ -90,10 +90,32 @@ std::vector<Suggestion> suggest_savings(const PlanSubject& subject, const Memory
     return found;
 }
 
+namespace {
+
+/// Recomputation ahead of the wait for a gradient, and weight gradients after it is passed on, shorten a pipeline's bubble and hold
+/// activations: as many units of a stage as there is memory for, halving from all of them.
+MemoryPlan with_overlap(const PlanSubject& subject, MemoryPlan plan, std::size_t capacity) {
+    int most = 0;
+    for (const UnitRange& part : plan.split.parts) most = std::max(most, part.count());
+    const bool recomputes = plan.policy == ActivationPolicy::Recompute;
+    const bool defers =
+        !plan.split.frozen_base && plan.split.sharding.moment == ReduceMoment::Last && plan.split.schedule != Schedule::ZbH1;
+    if (plan.split.sizes.pipeline == 1 || !(recomputes || defers)) return plan;
+    for (int units = most; units > 0; units /= 2) {
+        MemoryPlan more = plan_memory(subject, plan.policy, units);
+        if (more.peak() <= capacity) return more;
+    }
+    return plan;
+}
+
+}  // namespace
+
 MemoryPlan choose_plan(const PlanSubject& subject, std::size_t capacity) {
     MemoryPlan plan = plan_memory(subject, policy_of(subject.config.training.recompute));
-    if (subject.purpose != Purpose::Train || subject.config.training.recompute != Recompute::Auto || plan.peak() <= capacity) return plan;
-    return plan_memory(subject, ActivationPolicy::Recompute);
+    if (subject.purpose != Purpose::Train) return plan;
+    if (subject.config.training.recompute == Recompute::Auto && plan.peak() > capacity)
+        plan = plan_memory(subject, ActivationPolicy::Recompute);
+    return with_overlap(subject, std::move(plan), capacity);
 }
 
 MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity) {

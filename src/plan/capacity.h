@@ -29,7 +29,8 @@ struct Suggestion {
 /// What would lower the need of `plan`, best first: what fits before what does not, and what costs least first.
 [[nodiscard]] std::vector<Suggestion> suggest_savings(const PlanSubject& subject, const MemoryPlan& plan, std::size_t capacity);
 
-/// The plan of training.recompute, where that is `auto` with as little recomputation as fits. It may not fit.
+/// The plan of training.recompute, where that is `auto` with as little recomputation as fits, and of a pipeline with as much overlap
+/// (see plan_memory()) as fits. It may not fit.
 [[nodiscard]] MemoryPlan choose_plan(const PlanSubject& subject, std::size_t capacity);
 
 /// choose_plan() of a run that is about to start. Throws OutOfMemory naming need, have, the largest kinds and what would help.

@@ -69,7 +69,8 @@ struct MemoryPlan {
 /// What a run of this purpose trains.
 [[nodiscard]] Trained trained_for(const RunConfig& config, Purpose purpose);
 
-/// Every position counts as trained. Throws as describe_model() and resolve_split() do.
-[[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, ActivationPolicy policy);
+/// Every position counts as trained. `overlapped_units`: see Split::hoisted_units and deferred_units, whichever this run can use. Throws as
+/// describe_model() and resolve_split() do.
+[[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, ActivationPolicy policy, int overlapped_units = 0);
 
 }  // namespace tandem

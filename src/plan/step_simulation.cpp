@@ -9,6 +9,7 @@ StepSimulation simulate_step(const PlanSubject& subject, const MemoryPlan& plan,
     Costs costs;
     costs.seconds = [&](int stage, const Instruction& in) { return instruction_seconds(subject, plan, hardware, stage, in).total(); };
     costs.message_seconds = [&](int stage, const Instruction&) { return message_seconds(plan, hardware, stage); };
+    costs.outbox = outbox_buffers({.stages = plan.split.sizes.pipeline, .chunks = plan.split.chunks});
     s.timeline = simulate(s.programs, costs);
     return s;
 }

@@ -30,6 +30,7 @@ double Trainer::accumulate_gradients(std::int64_t step) {
         batches.push_back(assemble(data_->prepared.file, rows));
     std::vector<HostBatch> views;
     for (const MicroBatch& batch : batches) views.push_back(host_batch(batch));
+    if (trace_) trace_->begin_step(step, engine_->program(static_cast<int>(views.size())));
     return engine_->accumulate(views);
 }
 
@@ -123,6 +124,13 @@ void Trainer::write_result() {
     say(fmt::format("wrote {}", (out / (config_.method.type == Method::Full ? "model" : "adapter")).string()));
 }
 
+void Trainer::write_trace() {
+    if (!trace_) return;
+    const auto file = std::filesystem::path(config_.output.dir) / "trace.json";
+    trace_->write(file);
+    say(fmt::format("wrote {}", file.string()));
+}
+
 int Trainer::run() {
     // Also where an earlier run ended between saving this step and validating it.
     if (done_ == 0 || validation_is_due(done_)) validate(done_);
@@ -148,6 +156,7 @@ int Trainer::run() {
         const Agreement now = agree();
         if (now.stop && done_ < total_steps_) {
             save(done_);
+            write_trace();
             say(fmt::format("stopped on request after step {}; run again to go on", done_));
             return static_cast<int>(Failure::Stopped);
         }
@@ -159,6 +168,7 @@ int Trainer::run() {
     save(done_);
     validate(done_);
     write_result();
+    write_trace();
     report_memory();
     return 0;
 }

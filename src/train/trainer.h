@@ -15,6 +15,7 @@
 #include "src/train/progress.h"
 #include "src/train/run_log.h"
 #include "src/train/stop_request.h"
+#include "src/train/trace.h"
 
 namespace tandem {
 
@@ -26,6 +27,7 @@ struct RunEnvironment {
     std::FILE* out;   ///< the terminal on rank 0, null elsewhere
     std::string host;
     std::string version;  ///< of the program
+    bool trace = false;   ///< write trace.json
 };
 
 class Trainer {
@@ -63,6 +65,7 @@ private:
     [[nodiscard]] ParamTable whole_table() const;
     [[nodiscard]] ResultRecipe recipe() const;
     void write_result();
+    void write_trace();
     void say(const std::string& line) const;
 
     const RunConfig& config_;
@@ -78,6 +81,7 @@ private:
     LoadedModel model_;
     std::optional<DataSource> data_, validation_;
     std::unique_ptr<Engine> engine_;
+    std::unique_ptr<Trace> trace_;  ///< null without --trace
     LearningRateSchedule schedule_;
     std::int64_t total_steps_ = 0;
     std::int64_t done_ = 0;  ///< completed steps

@@ -69,6 +69,12 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     const EngineSettings settings{config.optimizer, plan_.split, plan_.policy, stage_plan().slots, outbox_};
     engine_ = std::make_unique<Engine>(settings, mesh_.place(), model, *device_.memory, mesh_.groups());
     fill_masters(model_, engine_->state());
+    if (environment.trace) {
+        const MeshIndex& at = mesh_.place();
+        trace_ =
+            std::make_unique<Trace>(environment.world, fmt::format("data {}, tensor {}, pipeline {}", at.data, at.tensor, at.pipeline));
+        engine_->observe(trace_.get());
+    }
     total_steps_ = config.training.max_steps ? *config.training.max_steps : data_->plan->total_steps(config.training.epochs);
     schedule_ = make_schedule(config, total_steps_);
     base_ = on_rank_zero(environment.world, std::function<std::string()>([&] { return fingerprint_model(config.model.path); }));
