@@ -33,7 +33,8 @@ struct FullBatch {
 void plan_step(const PlanSubject& subject, Device& device, DryBackend& backend, Transformer& model, MemoryPlan& plan) {
     DryCommunicator group(0, static_cast<int>(subject.layout.data));
     DryCommunicator one(0, 1);
-    Engine engine(subject.config.optimizer, model, *device.memory, {group, one, one}, one, Sharding{}, plan.policy);
+    Engine engine(subject.config.optimizer, model, *device.memory, {group, one, one}, one,
+                  Sharding{.zero = static_cast<int>(subject.config.parallel.zero)}, plan.policy);
     engine.start();
     const auto accumulate = [&](std::int64_t tokens) {
         backend.counts().clear();

@@ -42,6 +42,8 @@ private:
         bool finite = true;
     };
     void resume();
+    /// What checkpoint.resume asks for, verified; nothing where there is none to find.
+    [[nodiscard]] std::optional<std::filesystem::path> find_checkpoint() const;
     void describe_run() const;
     void write_manifest() const;
     [[nodiscard]] StepResult step(std::int64_t step);
@@ -72,6 +74,7 @@ private:
     TextTools tools_;
     Mesh mesh_;
     LoadedModel model_;
+    ParamTable whole_;  ///< every parameter of the model, whichever rank holds it
     std::optional<DataSource> data_, validation_;
     std::unique_ptr<Engine> engine_;
     LearningRateSchedule schedule_;
