@@ -14,13 +14,13 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A checkpoint file, or the newest whole one of an output directory.
-fs::path find_checkpoint(const std::string& given) {
+fs::path find_checkpoint(const std::string& given, Communicator& self) {
     if (!fs::exists(given))
         fail(Failure::Configuration, "{}: does not exist; expected a checkpoint (step-N.h5) or a run's output.dir", given);
     if (!fs::is_directory(given)) return given;
     const fs::path inside = fs::is_directory(fs::path(given) / "checkpoints") ? fs::path(given) / "checkpoints" : fs::path(given);
     std::vector<std::string> notes;
-    const auto newest = CheckpointStore(inside, 1).newest(notes);
+    const auto newest = CheckpointStore(inside, 1).newest(self, notes);
     for (const auto& note : notes) fmt::print(stderr, "tandem: warning: {}\n", note);
     if (!newest) fail(Failure::Configuration, "{}: there is no checkpoint (step-N.h5) in it", given);
     return *newest;
@@ -44,7 +44,8 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
                 "element type of a model's weights; without it, the run's (adapters: fp32)");
     if (!line.parse(words) || runtime.rank() != 0) return 0;  // one rank's work, also under a launcher
 
-    const fs::path file = find_checkpoint(checkpoint);
+    const auto self = make_self_communicator();
+    const fs::path file = find_checkpoint(checkpoint, *self);
     require_empty(directory);
     const CheckpointHeader header = read_checkpoint_header(file);
     ResultRecipe recipe = header.recipe;
@@ -56,7 +57,7 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
         if (fingerprint_model(recipe.model) != header.base)
             fail(Failure::Input, "{}: was trained from another model than {}", file.string(), recipe.model);
     }
-    write_result(trained_tensors(file), recipe, directory);
+    write_result(*self, trained_tensors(file), recipe, directory);
     print_once(runtime,
                fmt::format("wrote {}: {} after step {}\n", directory, recipe.is_adapter() ? "the adapter" : "the model", header.step));
     return 0;

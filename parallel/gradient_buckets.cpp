@@ -31,7 +31,11 @@ void check(const ParamTable& table, const Sharding& sharding) {
 }  // namespace
 
 GradientBuckets::GradientBuckets(ParamTable& table, ReductionGroups groups, DeviceMemory& memory, DType accumulation, Sharding sharding)
-    : table_(table), groups_(groups), sharding_(sharding), sharded_(sharding.zero > 0 && groups.data.size() > 1) {
+    : table_(table),
+      groups_(groups),
+      accumulation_(accumulation),
+      sharding_(sharding),
+      sharded_(sharding.zero > 0 && groups.data.size() > 1) {
     check(table, sharding);
     const auto layouts = lay_out_buckets(table, groups.data.size());
     for (std::size_t b = 0; b < layouts.size(); ++b) {
@@ -45,15 +49,15 @@ GradientBuckets::GradientBuckets(ParamTable& table, ReductionGroups groups, Devi
         bucket.shard.master = memory[MemoryKind::Master].allocate(bucket.shard.name + " master", accumulation, shard_shape(layout.length));
         buckets_.push_back(std::move(bucket));
     }
-    if (in_transit()) allocate_transit(memory, accumulation);
-    else allocate_gradients(memory, accumulation);
+    if (in_transit()) allocate_transit(memory);
+    else allocate_gradients(memory);
     for (const Bucket& bucket : buckets_) {
         for (const BucketPiece& piece : bucket.pieces) {
             Parameter& p = table[piece.parameter];
             p.gradient = flat_part(bucket.gradient, piece.offset, p.storage.elements()).reshape(p.storage);
         }
     }
-    lend_buffers(memory, accumulation);
+    lend_buffers(memory);
 }
 
 GradientBuckets::~GradientBuckets() {
@@ -74,29 +78,29 @@ Tensor GradientBuckets::own_part(const Tensor& flat) const {
     return flat.rows(groups_.data.rank() * block, (groups_.data.rank() + 1) * block);
 }
 
-void GradientBuckets::allocate_gradients(DeviceMemory& memory, DType accumulation) {
+void GradientBuckets::allocate_gradients(DeviceMemory& memory) {
     for (Bucket& bucket : buckets_) {
-        bucket.gradient = memory[MemoryKind::Gradients].allocate(bucket.shard.name + " gradient", accumulation, {bucket.length});
+        bucket.gradient = memory[MemoryKind::Gradients].allocate(bucket.shard.name + " gradient", accumulation_, {bucket.length});
         bucket.shard.gradient = own_part(bucket.gradient);
     }
 }
 
-void GradientBuckets::allocate_transit(DeviceMemory& memory, DType accumulation) {
+void GradientBuckets::allocate_transit(DeviceMemory& memory) {
     std::int64_t largest = 0;
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
         if (!apart(b)) largest = std::max(largest, buckets_[b].length);
     }
-    transit_ = memory[MemoryKind::Communication].allocate("gradients in transit", accumulation, {largest});
+    transit_ = memory[MemoryKind::Communication].allocate("gradients in transit", accumulation_, {largest});
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
         Bucket& bucket = buckets_[b];
         OwnedShard& shard = bucket.shard;
-        shard.gradient = memory[MemoryKind::Gradients].allocate(shard.name + " gradient", accumulation, shard_shape(bucket.length));
-        bucket.gradient = apart(b) ? memory[MemoryKind::Communication].allocate(shard.name + " in transit", accumulation, {bucket.length})
+        shard.gradient = memory[MemoryKind::Gradients].allocate(shard.name + " gradient", accumulation_, shard_shape(bucket.length));
+        bucket.gradient = apart(b) ? memory[MemoryKind::Communication].allocate(shard.name + " in transit", accumulation_, {bucket.length})
                                    : transit_.rows(0, bucket.length);
     }
 }
 
-void GradientBuckets::lend_buffers(DeviceMemory& memory, DType accumulation) {
+void GradientBuckets::lend_buffers(DeviceMemory& memory) {
     std::size_t largest = 0;
     for (const Bucket& bucket : buckets_) largest = std::max(largest, bucket.gradient.bytes());
     const std::int64_t staged =
@@ -104,7 +108,7 @@ void GradientBuckets::lend_buffers(DeviceMemory& memory, DType accumulation) {
     const auto allocate = [&](const char* name, DType dtype, std::int64_t n) {
         return n > 0 ? memory[MemoryKind::Communication].allocate(name, dtype, {n}) : Tensor();
     };
-    staging_ = allocate("staged replicas", accumulation, std::min(staged, kStaging));
+    staging_ = allocate("staged replicas", accumulation_, std::min(staged, kStaging));
     groups_.data.lend(allocate("reduction buffer", DType::U8, static_cast<std::int64_t>(groups_.data.buffer_bytes(largest))));
     groups_.ends.lend(allocate("reduction buffer of replicas", DType::U8,
                                static_cast<std::int64_t>(groups_.ends.buffer_bytes(staging_ ? staging_.bytes() : 0))));

@@ -60,6 +60,7 @@ public:
     static constexpr std::int64_t kStaging = std::int64_t{1} << 18;  ///< elements that one sum over replicas moves
 
     [[nodiscard]] std::size_t size() const { return buckets_.size(); }
+    [[nodiscard]] DType accumulation() const { return accumulation_; }  ///< type of gradients and masters
     /// Whether data-parallel ranks own different elements.
     [[nodiscard]] bool sharded() const { return sharded_; }
     /// Of the data-parallel ranks that own the same elements, whether this is the one that counts and writes them.
@@ -90,9 +91,9 @@ private:
     /// Whether whole gradients exist only until they are added up.
     [[nodiscard]] bool in_transit() const { return sharded_ && sharding_.moment == ReduceMoment::Each; }
     [[nodiscard]] bool apart(std::size_t bucket) const;
-    void allocate_gradients(DeviceMemory& memory, DType accumulation);
-    void allocate_transit(DeviceMemory& memory, DType accumulation);
-    void lend_buffers(DeviceMemory& memory, DType accumulation);
+    void allocate_gradients(DeviceMemory& memory);
+    void allocate_transit(DeviceMemory& memory);
+    void lend_buffers(DeviceMemory& memory);
     [[nodiscard]] Shape shard_shape(std::int64_t length) const;
     [[nodiscard]] Tensor own_part(const Tensor& flat) const;
     [[nodiscard]] std::int64_t replicas(const Communicator& group, Tag tag) const;
@@ -101,6 +102,7 @@ private:
 
     ParamTable& table_;
     ReductionGroups groups_;
+    DType accumulation_;
     Sharding sharding_;
     bool sharded_;
     std::vector<Bucket> buckets_;

@@ -69,8 +69,8 @@ std::unique_ptr<Transformer> make_transformer(const RunConfig& config, const Mod
 
 OpenedModel open_model(const RunConfig& config, Trained trained) {
     OpenedModel opened{describe_model(config, trained), nullptr, nullptr, {}};
-    const auto& [model, lora, what] = opened.description;
-    const ParamTable listed = list_parameters(model, trained, lora ? &*lora : nullptr);
+    const auto& model = opened.description.model;
+    const ParamTable listed = whole_model_table(opened.description);
     const auto from_files = [&](const std::string& directory, bool adapter) {
         auto source = std::make_unique<FileSource>(directory);
         source->check(listed, adapter);
@@ -105,14 +105,19 @@ LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& devi
     return loaded;
 }
 
+ParamTable whole_model_table(const ModelDescription& description) {
+    return list_parameters(description.model, description.trained, description.lora ? &*description.lora : nullptr);
+}
+
 void fill_masters(LoadedModel& model, TrainState& state) {
     Context ctx = model.transformer->context();
-    for (const std::size_t i : state.trained()) {
-        const Parameter& p = state.parameter(i);
-        std::vector<std::byte> values(static_cast<std::size_t>(p.box.shape.elements()) * size_of(state.dtype()));
+    std::vector<std::byte> values;
+    for (const OwnedBox& owned : state.owned()) {
+        const Parameter& p = state.parameter(owned);
         const WeightSource& source = is_adapter_tensor(p.name) ? *model.opened.adapter : *model.opened.base;
-        source.read(p, p.box, state.dtype(), values.data());
-        state.write(ctx, i, StatePart::Master, values);
+        values.resize(state.bytes(owned));
+        source.read(p, owned.box, state.dtype(), values.data());
+        state.write(ctx, owned, StatePart::Master, values);
     }
     state.publish(ctx);
 }

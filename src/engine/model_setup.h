@@ -57,7 +57,10 @@ OpenedModel open_model(const RunConfig& config, Trained trained);
 /// (see fill_masters).
 LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, const ModelPlace& place);
 
-/// Masters of what is trained, in their full precision, and the compute copies from them.
+/// Every parameter of the model, whichever rank holds it.
+ParamTable whole_model_table(const ModelDescription& description);
+
+/// Masters of what this rank owns, in their full precision, and the compute copies from them. Collective over the data-parallel ranks.
 void fill_masters(LoadedModel& model, TrainState& state);
 
 }  // namespace tandem

@@ -28,7 +28,7 @@ Optimizer::Optimizer(const OptimizerSection& settings, GradientBuckets& buckets,
     Arena& arena = memory[MemoryKind::Optimizer];
     for (std::size_t b = 0; b < buckets.size(); ++b) {
         Moments moments;
-        if (settings.name != OptimizerName::Sgd) {
+        if (has_moments()) {
             const Tensor& like = buckets.owned(b).master;
             moments.m = arena.allocate(buckets.owned(b).name + " exp_avg", like.dtype(), like.shape());
             moments.v = arena.allocate(buckets.owned(b).name + " exp_avg_sq", like.dtype(), like.shape());

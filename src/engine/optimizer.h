@@ -39,6 +39,8 @@ public:
     /// All of it: measure, clip, and of every bucket update and gather.
     void step(Context&, double learning_rate, std::int64_t tokens, std::int64_t step);
 
+    [[nodiscard]] bool has_moments() const { return settings_.name != OptimizerName::Sgd; }
+    /// By bucket.
     [[nodiscard]] std::vector<Moments>& moments() { return moments_; }
 
 private:

@@ -1,6 +1,7 @@
 #include "src/engine/train_state.h"
 
 #include "kernels/base/backend.h"
+#include "src/engine/rectangles.h"
 
 namespace tandem {
 
@@ -15,40 +16,38 @@ std::string_view name(StatePart part) {
 
 TrainState::TrainState(ParamTable& table, GradientBuckets& buckets, Optimizer& optimizer)
     : table_(table), buckets_(buckets), optimizer_(optimizer), parts_{StatePart::Master} {
-    for (std::size_t i = 0; i < table.size(); ++i) {
-        if (table[i].trainable) trained_.push_back(i);
-    }
-    if (buckets.size() == 0) return;
-    dtype_ = buckets.owned(0).master.dtype();
-    if (optimizer.moments()[0].m) parts_ = {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment};
-}
-
-Tensor TrainState::piece(std::size_t parameter, StatePart part) const {
-    for (std::size_t b = 0; b < buckets_.size(); ++b) {
-        const OwnedShard& shard = buckets_.owned(b);
-        for (const auto& piece : shard.pieces) {
-            if (piece.parameter != parameter) continue;
-            require(piece.first == 0 && piece.count == table_[parameter].global.elements(), "rank holds only a part of {}",
-                    table_[parameter].name);
-            const Optimizer::Moments& moments = optimizer_.moments()[b];
-            const Tensor& flat = part == StatePart::Master ? shard.master : part == StatePart::FirstMoment ? moments.m : moments.v;
-            return flat.rows(piece.offset, piece.offset + piece.count);
+    if (optimizer.has_moments()) parts_ = {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment};
+    const std::int64_t most = kBoxBytes / static_cast<std::int64_t>(size_of(dtype()));
+    for (std::size_t b = 0; b < buckets.size(); ++b) {
+        for (const auto& piece : buckets.owned(b).pieces) {
+            const Parameter& p = table[piece.parameter];
+            std::int64_t offset = piece.offset;
+            for (const Box& box : rectangles(p.box, piece.first, piece.count, most)) {
+                owned_.push_back({piece.parameter, box, buckets.first_owner() && p.counts_in_norm, b, offset});
+                offset += box.shape.elements();
+            }
         }
     }
-    fail(Failure::Run, "{} is in no bucket", table_[parameter].name);
 }
 
-std::vector<std::byte> TrainState::read(Context& ctx, std::size_t parameter, StatePart part) const {
-    const Tensor source = piece(parameter, part);
-    std::vector<std::byte> values(source.bytes());
+Tensor TrainState::at(const OwnedBox& box, StatePart part) const {
+    const Optimizer::Moments& moments = optimizer_.moments()[box.bucket];
+    const Tensor& flat = part == StatePart::Master        ? buckets_.owned(box.bucket).master
+                         : part == StatePart::FirstMoment ? moments.m
+                                                          : moments.v;
+    return flat.rows(box.offset, box.offset + box.box.shape.elements());
+}
+
+void TrainState::read(Context& ctx, const OwnedBox& box, StatePart part, std::span<std::byte> values) const {
+    const Tensor source = at(box, part);
+    require(values.size() == source.bytes(), "{} bytes for {} {}", values.size(), table_[box.parameter].name, source.str());
     ctx.backend.copy_to_host(ctx.stream, source, values.data());
     ctx.stream.synchronize();
-    return values;
 }
 
-void TrainState::write(Context& ctx, std::size_t parameter, StatePart part, const std::vector<std::byte>& values) {
-    const Tensor target = piece(parameter, part);
-    require(values.size() == target.bytes(), "{} bytes for {} {}", values.size(), table_[parameter].name, target.str());
+void TrainState::write(Context& ctx, const OwnedBox& box, StatePart part, std::span<const std::byte> values) {
+    const Tensor target = at(box, part);
+    require(values.size() == target.bytes(), "{} bytes for {} {}", values.size(), table_[box.parameter].name, target.str());
     ctx.backend.copy_from_host(ctx.stream, values.data(), target);
     ctx.stream.synchronize();
 }

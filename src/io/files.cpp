@@ -144,6 +144,20 @@ void AtomicFile::commit() {
     sync_directory(target_.parent_path());
 }
 
+SharedFile::SharedFile(const std::filesystem::path& temporary, std::filesystem::path target)
+    : target_(std::move(target)), fd_(::open(temporary.c_str(), O_WRONLY | O_CLOEXEC)) {
+    if (fd_.get() < 0) fail_io(target_, "open for writing", errno);
+}
+
+void SharedFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+    write_all(fd_.get(), offset, bytes, target_);
+    bytes_written_ += bytes.size();
+}
+
+void SharedFile::sync() {
+    if (::fsync(fd_.get()) != 0) fail_io(target_, "sync", errno);
+}
+
 FileLock::FileLock(const std::filesystem::path& file, std::chrono::milliseconds deadline)
     : fd_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
     if (fd_.get() < 0) fail_path(file, "create the lock file", errno);

@@ -90,6 +90,22 @@ private:
     std::uint64_t end_ = 0;
 };
 
+/// Positioned writes into a file that another process is creating under a temporary name. Processes write different bytes.
+class SharedFile {
+public:
+    /// `target`: the name that messages give it, what it will be called.
+    SharedFile(const std::filesystem::path& temporary, std::filesystem::path target);
+    void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+    /// fsync: what this process wrote is durable.
+    void sync();
+    [[nodiscard]] std::uint64_t bytes_written() const { return bytes_written_; }
+
+private:
+    std::filesystem::path target_;
+    FileDescriptor fd_;
+    std::uint64_t bytes_written_ = 0;
+};
+
 /// A directory that appears under its name, complete, when commit() returns, and not at all otherwise. What was there under
 /// that name is replaced.
 class AtomicDirectory {

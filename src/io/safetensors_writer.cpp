@@ -24,7 +24,7 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path file, std::vector<Ten
         entry["shape"] = std::vector<std::int64_t>(t.shape.extents().begin(), t.shape.extents().end());
         entry["data_offsets"] = {end, end + t.bytes()};
         header.emplace(t.name, std::move(entry));
-        slots_[t.name] = {end, t.bytes(), 0};
+        slots_[t.name] = {end, t.bytes(), 0, t.dtype, t.shape};
         end += t.bytes();
     }
     auto text = header.dump();
@@ -37,14 +37,29 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path file, std::vector<Ten
     bytes_ = sizeof(length) + length + end;
 }
 
-void SafetensorsWriter::write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset) {
+const SafetensorsWriter::Slot& SafetensorsWriter::at(const std::string& name) const {
     const auto found = slots_.find(name);
     require(found != slots_.end(), "{}: tensor '{}' was not declared", path_.string(), name);
-    auto& slot = found->second;
+    return found->second;
+}
+
+TensorSlot SafetensorsWriter::slot(const std::string& name) const {
+    const Slot& slot = at(name);
+    return {file_.temporary(), path_, {slot.offset, slot.dtype, slot.shape}};
+}
+
+void SafetensorsWriter::count(const std::string& name, std::uint64_t bytes) {
+    const auto found = slots_.find(name);
+    require(found != slots_.end(), "{}: tensor '{}' was not declared", path_.string(), name);
+    found->second.written += bytes;
+}
+
+void SafetensorsWriter::write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset) {
+    const Slot& slot = at(name);
     require(byte_offset <= slot.bytes && bytes.size() <= slot.bytes - byte_offset, "{}: bytes [{}, {}) of tensor '{}', which has {}",
             path_.string(), byte_offset, byte_offset + bytes.size(), name, slot.bytes);
     file_.write_at(slot.offset + byte_offset, bytes);
-    slot.written += bytes.size();
+    count(name, bytes.size());
 }
 
 void SafetensorsWriter::commit() {
@@ -56,8 +71,8 @@ void SafetensorsWriter::commit() {
 }
 
 SafetensorsModelWriter::SafetensorsModelWriter(const std::filesystem::path& directory, const std::vector<TensorSpec>& tensors,
-                                               std::uint64_t max_shard_bytes, const SafetensorsMetadata& metadata)
-    : directory_(directory) {
+                                               std::uint64_t max_shard_bytes, const SafetensorsMetadata& metadata, std::string stem)
+    : directory_(directory), stem_(std::move(stem)) {
     std::vector<std::vector<TensorSpec>> plan(1);
     std::uint64_t filled = 0;
     for (const auto& t : tensors) {
@@ -72,16 +87,25 @@ SafetensorsModelWriter::SafetensorsModelWriter(const std::filesystem::path& dire
         plan.back().push_back(t);
     }
     for (std::size_t i = 0; i < plan.size(); ++i) {
-        names_.push_back(plan.size() == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.size()));
+        names_.push_back(plan.size() == 1 ? stem_ + ".safetensors"
+                                          : fmt::format("{}-{:05}-of-{:05}.safetensors", stem_, i + 1, plan.size()));
         shards_.push_back(std::make_unique<SafetensorsWriter>(directory / names_.back(), std::move(plan[i]), metadata));
     }
 }
 
-void SafetensorsModelWriter::write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset) {
+SafetensorsWriter& SafetensorsModelWriter::shard_of(const std::string& name) const {
     const auto found = shard_of_.find(name);
     require(found != shard_of_.end(), "{}: tensor '{}' was not declared", directory_.string(), name);
-    shards_[found->second]->write(name, bytes, byte_offset);
+    return *shards_[found->second];
 }
+
+void SafetensorsModelWriter::write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset) {
+    shard_of(name).write(name, bytes, byte_offset);
+}
+
+TensorSlot SafetensorsModelWriter::slot(const std::string& name) const { return shard_of(name).slot(name); }
+
+void SafetensorsModelWriter::count(const std::string& name, std::uint64_t bytes) { shard_of(name).count(name, bytes); }
 
 void SafetensorsModelWriter::commit() {
     for (const auto& shard : shards_) shard->commit();
@@ -90,7 +114,7 @@ void SafetensorsModelWriter::commit() {
     for (const auto& [name, shard] : shard_of_) weight_map[name] = names_[shard];
     // Last: without the index nothing reads the shards.
     write_json_file(
-        directory_ / "model.safetensors.index.json",
+        directory_ / (stem_ + ".safetensors.index.json"),
         {{"metadata", {{"total_parameters", elements_}, {"total_size", tensor_bytes_}}}, {"weight_map", std::move(weight_map)}});
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/base/tensor.h"
+#include "src/io/box_io.h"
 #include "src/io/files.h"
 
 namespace tandem {
@@ -19,6 +20,12 @@ struct TensorSpec {
     DType dtype = DType::F32;
     Shape shape;
     [[nodiscard]] std::uint64_t bytes() const { return static_cast<std::uint64_t>(shape.elements()) * size_of(dtype); }
+};
+
+/// Where a declared tensor goes while its file has a temporary name, for other processes that write into it (see SharedFile).
+struct TensorSlot {
+    std::filesystem::path temporary, file;
+    TensorPlace place;
 };
 
 using SafetensorsMetadata = std::map<std::string, std::string>;
@@ -34,29 +41,41 @@ public:
     void commit();
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }  ///< of the finished file
 
+    [[nodiscard]] TensorSlot slot(const std::string& name) const;
+    /// So many bytes of a declared tensor were written by other processes.
+    void count(const std::string& name, std::uint64_t bytes);
+
 private:
     struct Slot {
         std::uint64_t offset, bytes, written;
+        DType dtype;
+        Shape shape;
     };
+    [[nodiscard]] const Slot& at(const std::string& name) const;
     std::filesystem::path path_;
     AtomicFile file_;
     std::map<std::string, Slot> slots_;
     std::uint64_t bytes_ = 0;
 };
 
-/// A model directory's weights: `model.safetensors`, or, where they exceed `max_shard_bytes` of tensor data,
+/// A model directory's weights: `model.safetensors` (for another `stem`, that), or, where they exceed `max_shard_bytes` of tensor data,
 /// `model-00001-of-0000N.safetensors` and `model.safetensors.index.json`, tensors in the order given.
 class SafetensorsModelWriter {
 public:
     SafetensorsModelWriter(const std::filesystem::path& directory, const std::vector<TensorSpec>& tensors,
-                           std::uint64_t max_shard_bytes = 5'000'000'000, const SafetensorsMetadata& metadata = {{"format", "pt"}});
+                           std::uint64_t max_shard_bytes = 5'000'000'000, const SafetensorsMetadata& metadata = {{"format", "pt"}},
+                           std::string stem = "model");
     void write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset = 0);
     void commit();
+    [[nodiscard]] TensorSlot slot(const std::string& name) const;
+    void count(const std::string& name, std::uint64_t bytes);
     [[nodiscard]] std::uint64_t bytes() const;
     [[nodiscard]] std::size_t shards() const { return shards_.size(); }
 
 private:
+    [[nodiscard]] SafetensorsWriter& shard_of(const std::string& name) const;
     std::filesystem::path directory_;
+    std::string stem_;
     std::vector<std::unique_ptr<SafetensorsWriter>> shards_;
     std::vector<std::string> names_;
     std::map<std::string, std::size_t> shard_of_;

@@ -1,10 +1,12 @@
-// Checkpoints: output.dir/checkpoints/step-N.h5, one HDF5 file of logical tensors under their canonical names. Which layout
-// wrote it does not show in it.
+// Checkpoints: output.dir/checkpoints/step-N.h5, one HDF5 file of logical tensors under their canonical names. Every rank writes what it
+// owns, each byte is written once; any other layout reads it.
 //
 //   attributes of the root: format "tandem checkpoint", version, step, seed, skipped, base, data; model, adapter_config (empty where the
 //   whole model is trained) and dtype, which say what `tandem export` makes of it; and header_xxh3 over all of them from step on
-//   /master/<name>, /exp_avg/<name>, /exp_avg_sq/<name>: every trained parameter, global shape, fp32 (fp64 in fp64 runs),
-//   each with the attribute xxh3, the XXH3-64 of its bytes
+//   /master/<name>, /exp_avg/<name>, /exp_avg_sq/<name>: every trained parameter, global shape, fp32 (fp64 in fp64 runs), contiguous
+//   /boxes [n, 8] int64: the boxes of tensors that were written at once, with the XXH3-64 of their bytes. Columns: number of the tensor
+//   (of the sorted names in /master), part (0 master, 1 exp_avg, 2 exp_avg_sq), first row, first column, rows, columns (vectors: column
+//   0 of 1), checksum, XXH3-64 of the seven before it
 //
 // A file appears under its name complete or not at all.
 #pragma once
@@ -15,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "parallel/communicator.h"
 #include "src/engine/train_state.h"
 #include "src/train/result.h"
 
@@ -35,26 +38,31 @@ public:
     /// `directory`: output.dir/checkpoints, made by the first save.
     CheckpointStore(std::filesystem::path directory, std::int64_t keep);
 
-    /// Writes step-N.h5, then deletes the files of later steps, which an earlier run left, and all but the newest `keep`.
-    void save(Context&, const TrainState& state, const CheckpointHeader& header);
+    /// Writes step-N.h5, then deletes the files of later steps, which an earlier run left, and all but the newest `keep`. `model`
+    /// lists the parameters of the whole model. Collective: nothing is begun before every rank has answered, and what fails on one rank
+    /// is thrown on all.
+    void save(Context&, Communicator& world, const TrainState& state, const ParamTable& model, const CheckpointHeader& header);
 
     /// The newest file that is whole, its checksums verified. Damaged newer ones are described in `notes`. If there are files and all are
-    /// damaged: Input, saying how to start afresh on purpose.
-    [[nodiscard]] std::optional<std::filesystem::path> newest(std::vector<std::string>& notes) const;
+    /// damaged: Input, saying how to start afresh on purpose. Collective, the same answer on every rank.
+    [[nodiscard]] std::optional<std::filesystem::path> newest(Communicator& world, std::vector<std::string>& notes) const;
 
 private:
     [[nodiscard]] std::vector<std::filesystem::path> files() const;  ///< newest first
+    void remove_others(std::int64_t step) const;
     std::filesystem::path directory_;
     std::int64_t keep_;
 };
 
-/// Throws Input naming file and tensor if anything in the file is damaged.
-void verify_checkpoint(const std::filesystem::path& file);
+/// Throws Input naming file and tensor if anything in the file is damaged. Collective: the ranks read a share each.
+void verify_checkpoint(const std::filesystem::path& file, Communicator& world);
 
-/// Reads masters and moments and publishes the compute copies. A checkpoint of another model (base, names or shapes) is Input.
-CheckpointHeader load_checkpoint(Context&, TrainState& state, const std::filesystem::path& file, const std::string& base);
+/// Reads masters and moments of what this rank owns and publishes the compute copies. A checkpoint of another model (base, names or
+/// shapes; `model` lists the parameters of the whole one) is Input. Collective.
+CheckpointHeader load_checkpoint(Context&, Communicator& world, TrainState& state, const ParamTable& model,
+                                 const std::filesystem::path& file, const std::string& base);
 
-/// Its header, and its masters without a run around them. The file is opened anew for every tensor read.
+/// Its header, and its masters without a run around them: one process gives them all. Each is read once, its checksum compared then.
 CheckpointHeader read_checkpoint_header(const std::filesystem::path& file);
 TrainedTensors trained_tensors(const std::filesystem::path& file);
 

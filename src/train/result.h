@@ -13,14 +13,20 @@
 
 namespace tandem {
 
-/// Everything that was trained, as whole logical tensors in one type.
+/// Everything that was trained, as logical tensors in one type, of which each rank gives a part.
 struct TrainedTensors {
-    std::vector<std::pair<std::string, Shape>> tensors;
+    struct Piece {
+        std::size_t tensor;
+        Box box;
+    };
+    std::vector<std::pair<std::string, Shape>> tensors;  ///< the whole of it, alike on every rank
     DType dtype;
-    std::function<std::vector<std::byte>(std::size_t)> read;  ///< all elements of tensors[i], row-major
+    std::vector<Piece> pieces;                                ///< this rank's: over all ranks every element once
+    std::function<std::vector<std::byte>(std::size_t)> read;  ///< all elements of pieces[i], row-major
 };
-/// The masters; `state` and the context's backend and stream must outlive what is returned.
-[[nodiscard]] TrainedTensors trained_tensors(Context ctx, const TrainState& state);
+/// The masters. `model` lists the parameters of the whole model; `state` and the context's backend and stream must outlive what is
+/// returned.
+[[nodiscard]] TrainedTensors trained_tensors(Context ctx, const TrainState& state, const ParamTable& model);
 
 /// How to write them down.
 struct ResultRecipe {
@@ -31,7 +37,8 @@ struct ResultRecipe {
 };
 
 /// adapter_config.json and adapter_model.safetensors (fp32); or the base's config.json (its dtype adjusted), tokenizer files and the
-/// weights. Complete or not at all. Refuses non-finite values (Diverged).
-void write_result(const TrainedTensors& trained, const ResultRecipe& recipe, const std::filesystem::path& directory);
+/// weights. Every rank writes its pieces. Complete or not at all. Refuses non-finite values (Diverged). Collective: what fails on one
+/// rank is thrown on all.
+void write_result(Communicator& world, const TrainedTensors& trained, const ResultRecipe& recipe, const std::filesystem::path& directory);
 
 }  // namespace tandem

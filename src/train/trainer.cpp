@@ -70,7 +70,7 @@ void Trainer::save(std::int64_t step) {
     if (saved_step_ == step) return;
     const CheckpointHeader header{step, config_.training.seed, skipped_, base_, data_->prepared.file.key(), recipe()};
     Context ctx = model_.transformer->context();
-    on_rank_zero(environment_.world, std::function<void()>([&] { checkpoints_.save(ctx, engine_->state(), header); }));
+    checkpoints_.save(ctx, environment_.world, engine_->state(), whole_, header);
     saved_step_ = step;
     last_save_ = Clock::now();
 }
@@ -98,16 +98,11 @@ void Trainer::report_memory() const {
                     human_bytes(process)));
 }
 
-ParamTable Trainer::whole_table() const {
-    const auto& [model, lora, trained] = model_.opened.description;
-    return list_parameters(model, trained, lora ? &*lora : nullptr);
-}
-
 ResultRecipe Trainer::recipe() const {
     const auto& lora = model_.opened.description.lora;
     ResultRecipe recipe{config_.model.path, "", config_.output.dtype.value_or(config_.model.dtype)};
     if (lora && config_.method.type != Method::Full)
-        recipe.adapter_config = adapter_config_json(*lora, adapted_modules(whole_table()), config_.model.path).dump();
+        recipe.adapter_config = adapter_config_json(*lora, adapted_modules(whole_), config_.model.path).dump();
     return recipe;
 }
 
@@ -117,10 +112,8 @@ bool Trainer::validation_is_due(std::int64_t step) const {
 
 void Trainer::write_result() {
     const std::filesystem::path out = config_.output.dir;
-    on_rank_zero(environment_.world, std::function<void()>([&] {
-                     tandem::write_result(trained_tensors(model_.transformer->context(), engine_->state()), recipe(),
-                                          out / (config_.method.type == Method::Full ? "model" : "adapter"));
-                 }));
+    tandem::write_result(environment_.world, trained_tensors(model_.transformer->context(), engine_->state(), whole_), recipe(),
+                         out / (config_.method.type == Method::Full ? "model" : "adapter"));
     say(fmt::format("wrote {}", (out / (config_.method.type == Method::Full ? "model" : "adapter")).string()));
 }
 

@@ -44,6 +44,8 @@ private:
         bool finite = true;
     };
     void resume();
+    /// What checkpoint.resume asks for, verified; nothing where there is none to find.
+    [[nodiscard]] std::optional<std::filesystem::path> find_checkpoint() const;
     void describe_run() const;
     void write_manifest() const;
     [[nodiscard]] StepResult step(std::int64_t step);
@@ -61,8 +63,6 @@ private:
         bool stop, save;
     };
     Agreement agree();
-    /// Every parameter of the model, those of other ranks as well.
-    [[nodiscard]] ParamTable whole_table() const;
     [[nodiscard]] ResultRecipe recipe() const;
     void write_result();
     void write_trace();
@@ -79,6 +79,7 @@ private:
     Mesh mesh_;
     Outbox outbox_;
     LoadedModel model_;
+    ParamTable whole_;  ///< every parameter of the model, whichever rank holds it
     std::optional<DataSource> data_, validation_;
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Trace> trace_;  ///< null without --trace

@@ -59,6 +59,7 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     reserve(device_, stage_plan().bytes);
     const ModelPlace place{plan_.split.placement(mesh_.place()), mesh_.tensor(), config.data.max_seq_length, largest_micro_batch(config)};
     model_ = load_model(config, std::move(opened_), device_, place);
+    whole_ = whole_model_table(model_.opened.description);
     prove_shared_directory(config.output.dir, config.method.type == Method::Full ? "model" : "adapter", environment.world);
     Transformer& model = *model_.transformer;
     const std::int64_t vocabulary = model.config().vocabulary;
@@ -86,40 +87,45 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     describe_run();
 }
 
+std::optional<std::filesystem::path> Trainer::find_checkpoint() const {
+    const std::filesystem::path named = config_.checkpoint.resume_path;
+    Communicator& world = environment_.world;
+    const auto is_directory = [&] {
+        return on_rank_zero(world, std::function<std::string()>([&] { return std::filesystem::is_directory(named) ? "yes" : "no"; })) ==
+               "yes";
+    };
+    std::vector<std::string> notes;
+    std::optional<std::filesystem::path> newest;
+    if (config_.checkpoint.resume == Resume::Auto) {
+        newest = checkpoints_.newest(world, notes);
+    } else if (is_directory()) {
+        newest = CheckpointStore(named / "checkpoints", config_.checkpoint.keep).newest(world, notes);
+        if (!newest) fail(Failure::Configuration, "checkpoint.resume = {}: there are no checkpoints in it", named.string());
+    } else {
+        newest = named;
+        verify_checkpoint(named, world);
+    }
+    for (const auto& note : notes) say("warning: " + note);
+    return newest;
+}
+
 void Trainer::resume() {
     if (config_.checkpoint.resume == Resume::None) return;
-    const std::string found = on_rank_zero(
-        environment_.world, std::function<std::string()>([&]() -> std::string {
-            std::vector<std::string> notes;
-            std::optional<std::filesystem::path> newest;
-            if (config_.checkpoint.resume == Resume::Auto) {
-                newest = checkpoints_.newest(notes);
-            } else if (std::filesystem::is_directory(config_.checkpoint.resume_path)) {
-                newest = CheckpointStore(std::filesystem::path(config_.checkpoint.resume_path) / "checkpoints", config_.checkpoint.keep)
-                             .newest(notes);
-                if (!newest)
-                    fail(Failure::Configuration, "checkpoint.resume = {}: there are no checkpoints in it", config_.checkpoint.resume_path);
-            } else {
-                newest = config_.checkpoint.resume_path;
-                verify_checkpoint(*newest);
-            }
-            for (const auto& note : notes) say("warning: " + note);
-            return newest ? newest->string() : "";
-        }));
-    if (found.empty()) return;
+    const auto found = find_checkpoint();
+    if (!found) return;
     Context ctx = model_.transformer->context();
-    const CheckpointHeader header = load_checkpoint(ctx, engine_->state(), found, base_);
+    const CheckpointHeader header = load_checkpoint(ctx, environment_.world, engine_->state(), whole_, *found, base_);
     done_ = header.step;
     skipped_ = header.skipped;
     saved_step_ = config_.checkpoint.resume == Resume::Auto ? done_ : -1;
-    say(fmt::format("resumed {} after step {}", found, done_));
+    say(fmt::format("resumed {} after step {}", found->string(), done_));
     if (header.data != data_->prepared.file.key())
         say("warning: the training data is not what the checkpoint was made with: the order of samples starts anew");
     if (header.seed != config_.training.seed) say(fmt::format("warning: training.seed was {} in the checkpoint", header.seed));
     if (done_ > total_steps_) {
         fail(Failure::Configuration,
-             "{}: has completed {} steps, but this run ends after {}; raise training.max_steps or use another output.dir", found, done_,
-             total_steps_);
+             "{}: has completed {} steps, but this run ends after {}; raise training.max_steps or use another output.dir", found->string(),
+             done_, total_steps_);
     }
 }
 

@@ -27,14 +27,14 @@ struct TinyState {
         buckets = std::make_unique<GradientBuckets>(table, ReductionGroups{*self, *self, *self}, memory, DType::F32, Sharding{});
         optimizer = std::make_unique<Optimizer>(settings, *buckets, table, *self, ctx, memory);
         state = std::make_unique<TrainState>(table, *buckets, *optimizer);
-        for (const std::size_t i : state->trained()) set(i, StatePart::Master, 1.0F + static_cast<float>(i));
+        for (std::size_t i = 0; i < table.size(); ++i) set(i, StatePart::Master, 1.0F + static_cast<float>(i));
         buckets->zero(ctx);
     }
     void add(const std::string& name, const Shape& shape, int bucket) {
         Parameter p;
         p.name = name;
         p.global = shape;
-        p.box = {shape.dims() == 2 ? Shape{0, 0} : Shape{0}, shape};
+        p.box = whole_box(shape);
         p.storage = shape;
         p.trainable = true;
         p.bucket = bucket;
@@ -42,16 +42,19 @@ struct TinyState {
         table.push_back(p);
     }
     void set(std::size_t i, StatePart part, float value) {
-        const auto n = static_cast<std::size_t>(table[i].global.elements());
-        const std::vector<float> values(n, value);
-        std::vector<std::byte> bytes(n * 4);
-        std::memcpy(bytes.data(), values.data(), bytes.size());
-        state->write(ctx, i, part, bytes);
+        for (const OwnedBox& box : state->owned()) {
+            const std::vector<float> values(state->bytes(box) / 4, value);
+            if (box.parameter == i) state->write(ctx, box, part, std::as_bytes(std::span(values)));
+        }
     }
     [[nodiscard]] std::vector<float> get(std::size_t i, StatePart part) {
-        const auto bytes = state->read(ctx, i, part);
-        std::vector<float> values(bytes.size() / 4);
-        std::memcpy(values.data(), bytes.data(), bytes.size());
+        std::vector<float> values;
+        for (const OwnedBox& box : state->owned()) {
+            if (box.parameter != i) continue;
+            std::vector<float> some(state->bytes(box) / 4);
+            state->read(ctx, box, part, std::as_writable_bytes(std::span(some)));
+            values.insert(values.end(), some.begin(), some.end());
+        }
         return values;
     }
     void set_gradients(float value) {

@@ -14,9 +14,11 @@ namespace {
 
 CheckpointHeader header(std::int64_t step) { return {step, 42, 1, "base-hash", "data-hash", {"some/model", R"({"r":4})", DType::BF16}}; }
 
+std::unique_ptr<Communicator> alone() { return make_self_communicator(); }
+
 void save_steps(const std::filesystem::path& dir, TinyState& t, std::initializer_list<std::int64_t> steps, std::int64_t keep = 10) {
     CheckpointStore store(dir, keep);
-    for (const auto s : steps) store.save(t.ctx, *t.state, header(s));
+    for (const auto s : steps) store.save(t.ctx, *t.self, *t.state, t.table, header(s));
 }
 
 /// Flips a bit of a tensor's data.
@@ -47,7 +49,7 @@ TEST(Checkpoint, RoundTripIsExact) {
     a.optimizer->step(a.ctx, 0.01, 1, 1);
     save_steps(dir.path(), a, {7});
     TinyState b;
-    const CheckpointHeader h = load_checkpoint(b.ctx, *b.state, dir.path() / "step-7.h5", "base-hash");
+    const CheckpointHeader h = load_checkpoint(b.ctx, *b.self, *b.state, b.table, dir.path() / "step-7.h5", "base-hash");
     EXPECT_EQ(h.step, 7);
     EXPECT_EQ(h.seed, 42U);
     EXPECT_EQ(h.skipped, 1);
@@ -66,7 +68,7 @@ TEST(Checkpoint, KeepsTheNewest) {
     EXPECT_FALSE(std::filesystem::exists(dir.path() / "step-8.h5"));
     EXPECT_TRUE(std::filesystem::exists(dir.path() / "step-9.h5"));
     std::vector<std::string> notes;
-    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(notes)->filename(), "step-10.h5");  // by number, not by name
+    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(*alone(), notes)->filename(), "step-10.h5");  // by number, not by name
     EXPECT_TRUE(notes.empty());
 }
 
@@ -77,17 +79,17 @@ TEST(Checkpoint, LaterStepsOfAnEarlierRunGoWithTheFirstSave) {
     save_steps(dir.path(), t, {8, 9, 10}, 2);
     save_steps(dir.path(), t, {1}, 2);
     std::vector<std::string> notes;
-    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(notes)->filename(), "step-1.h5");
+    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(*alone(), notes)->filename(), "step-1.h5");
     EXPECT_FALSE(std::filesystem::exists(dir.path() / "step-10.h5"));
 }
 
 TEST(Checkpoint, NoneIsNoError) {
     const TemporaryDirectory dir;
     std::vector<std::string> notes;
-    EXPECT_FALSE(CheckpointStore(dir.path() / "absent", 2).newest(notes));
+    EXPECT_FALSE(CheckpointStore(dir.path() / "absent", 2).newest(*alone(), notes));
     std::ofstream(dir.path() / "step-3.h5.tmp") << "half";
     std::ofstream(dir.path() / "step-x.h5") << "other";
-    EXPECT_FALSE(CheckpointStore(dir.path(), 2).newest(notes));
+    EXPECT_FALSE(CheckpointStore(dir.path(), 2).newest(*alone(), notes));
 }
 
 TEST(Checkpoint, ADamagedNewestFallsBackAndSaysSo) {
@@ -96,7 +98,7 @@ TEST(Checkpoint, ADamagedNewestFallsBackAndSaysSo) {
     save_steps(dir.path(), t, {1, 2});
     damage(dir.path() / "step-2.h5");
     std::vector<std::string> notes;
-    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(notes)->filename(), "step-1.h5");
+    EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(*alone(), notes)->filename(), "step-1.h5");
     ASSERT_EQ(notes.size(), 1U);
     EXPECT_NE(notes[0].find("step-2.h5"), std::string::npos);
 }
@@ -109,7 +111,7 @@ TEST(Checkpoint, ATruncatedFileIsPassedOverAtEveryLength) {
     for (const auto length : {whole - 1, whole - 100, whole / 2, std::uintmax_t{100}, std::uintmax_t{0}}) {
         std::filesystem::resize_file(dir.path() / "step-2.h5", length);
         std::vector<std::string> notes;
-        EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(notes)->filename(), "step-1.h5") << length;
+        EXPECT_EQ(CheckpointStore(dir.path(), 2).newest(*alone(), notes)->filename(), "step-1.h5") << length;
     }
 }
 
@@ -120,7 +122,7 @@ TEST(Checkpoint, OnlyDamagedOnesAreAnInputErrorThatSaysHowToStartAfresh) {
     damage(dir.path() / "step-1.h5");
     std::string message;
     std::vector<std::string> notes;
-    EXPECT_EQ(failure_of([&] { (void)CheckpointStore(dir.path(), 2).newest(notes); }, message), Failure::Input);
+    EXPECT_EQ(failure_of([&] { (void)CheckpointStore(dir.path(), 2).newest(*alone(), notes); }, message), Failure::Input);
     EXPECT_NE(message.find("checkpoint.resume = none"), std::string::npos) << message;
 }
 
@@ -129,16 +131,19 @@ TEST(Checkpoint, OfAnotherModelIsRefused) {
     TinyState t;
     save_steps(dir.path(), t, {1});
     std::string message;
-    EXPECT_EQ(failure_of([&] { load_checkpoint(t.ctx, *t.state, dir.path() / "step-1.h5", "other"); }, message), Failure::Input);
+    EXPECT_EQ(failure_of([&] { load_checkpoint(t.ctx, *t.self, *t.state, t.table, dir.path() / "step-1.h5", "other"); }, message),
+              Failure::Input);
     TinyState wider({}, 4);
-    EXPECT_EQ(failure_of([&] { load_checkpoint(wider.ctx, *wider.state, dir.path() / "step-1.h5", "base-hash"); }, message),
+    EXPECT_EQ(failure_of([&] { load_checkpoint(wider.ctx, *wider.self, *wider.state, wider.table, dir.path() / "step-1.h5", "base-hash"); },
+                         message),
               Failure::Input);
     EXPECT_NE(message.find("layer.weight"), std::string::npos) << message;
     OptimizerSection sgd;
     sgd.name = OptimizerName::Sgd;
     TinyState plain(sgd);
-    CheckpointStore(dir.path(), 9).save(plain.ctx, *plain.state, header(2));
-    EXPECT_EQ(failure_of([&] { load_checkpoint(t.ctx, *t.state, dir.path() / "step-2.h5", "base-hash"); }, message), Failure::Input);
+    CheckpointStore(dir.path(), 9).save(plain.ctx, *plain.self, *plain.state, plain.table, header(2));
+    EXPECT_EQ(failure_of([&] { load_checkpoint(t.ctx, *t.self, *t.state, t.table, dir.path() / "step-2.h5", "base-hash"); }, message),
+              Failure::Input);
     EXPECT_NE(message.find("exp_avg"), std::string::npos) << message;
 }
 
@@ -146,7 +151,7 @@ TEST(Checkpoint, AnotherFileIsNotACheckpoint) {
     const TemporaryDirectory dir;
     std::ofstream(dir.path() / "step-1.h5") << "not HDF5 at all";
     std::string message;
-    EXPECT_EQ(failure_of([&] { verify_checkpoint(dir.path() / "step-1.h5"); }, message), Failure::Input);
+    EXPECT_EQ(failure_of([&] { verify_checkpoint(dir.path() / "step-1.h5", *alone()); }, message), Failure::Input);
     EXPECT_NE(message.find("step-1.h5"), std::string::npos);
 }
 
