@@ -4,7 +4,7 @@
 #   cluster_start DIRECTORY   which is there, empty, reachable for all (munged wants that) and short (sockets); sets SLURM_CONF;
 #                             returns 1 where a daemon does not start
 #   cluster_stop              ends the jobs, then every process that this cluster started
-#   cluster_report            what Slurm knows, and the ends of the logs
+#   cluster_report [JOB]      what Slurm knows, and the ends of the logs
 #   cluster_named             whether each node has its own host name (takes root)
 # shellcheck shell=bash
 
@@ -133,7 +133,7 @@ cluster_report() {
     local log
     echo '---- squeue, scontrol show job, sinfo'
     timeout 5 squeue
-    timeout 5 scontrol show job
+    [ -z "${1:-}" ] || timeout 5 scontrol show job "$1"
     timeout 5 sinfo -N -l
     for log in "$cluster"/munged.out "$cluster"/slurmctld.log "$cluster"/node[12].log; do
         [ -s "$log" ] || continue
