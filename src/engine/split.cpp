@@ -27,11 +27,11 @@ Schedule resolve_schedule(const RunConfig& config, int chunks) {
     return chunks > 1 ? Schedule::Interleaved : Schedule::OneFOneB;
 }
 
-/// Adding up gradients after every micro-batch keeps them at 1 / data of their size and sends them so many times; adapters' gradients are
-/// too small for that to pay, and what zb-h1 defers must lie somewhere.
+/// ZeRO-2 adds up gradients after every micro-batch, which keeps 1 / data of them and sends them so many times; ZeRO-1 once a step. Weight
+/// gradients that zb-h1 puts off have to lie somewhere until then: whole.
 ReduceMoment resolve_moment(const RunConfig& config, const Split& split) {
     const bool defers = split.schedule == Schedule::ZbH1 && !split.frozen_base;
-    return config.parallel.zero == 2 && split.sizes.data > 1 && !split.frozen_base && !defers ? ReduceMoment::Each : ReduceMoment::Last;
+    return config.parallel.zero == 2 && split.sizes.data > 1 && !defers ? ReduceMoment::Each : ReduceMoment::Last;
 }
 
 }  // namespace
