@@ -167,6 +167,7 @@ stage 1   ..FFBBBBFFBBBBFFBBBB....
 F forward, B backward, . idle; below: micro-batch
 step 12 s, a column 0.5 s, bubble 33.3 % of computing
 )");
+    EXPECT_EQ(draw(programs, timeline, 10).substr(0, 21), "stage 0   FF.BBFB.BB\n") << "what is in the middle of a column";
     const PipelineShape two{2, 2, 2};
     const auto chunks = make_programs(Schedule::Interleaved, two, lowering_for(two));
     EXPECT_EQ(draw(chunks, simulate(chunks, costs_for(two, {.forward = 1, .input = 1, .weight = 1}, 10)), 30),
