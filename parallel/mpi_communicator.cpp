@@ -239,6 +239,7 @@ std::unique_ptr<Transfer> MpiCommunicator::start_send(Stream& stream, const Tens
         const std::size_t n = std::min(limits_.message, x.bytes() - first);
         mpi_check(MPI_Isend(bytes_of(x) + first, as_int(n), MPI_BYTE, peer, tag, comm_, transfer->add()), "MPI_Isend");
     }
+    transfer->watch();
     return transfer;
 }
 

@@ -8,6 +8,7 @@
 
 #include "parallel/communicator.h"
 #include "parallel/mpi_check.h"
+#include "parallel/mpi_progress.h"
 
 namespace tandem {
 
@@ -18,19 +19,37 @@ public:
     MpiTransfer& operator=(const MpiTransfer&) = delete;
     /// A rank that unwinds alone must reach its error message: its peer may never receive.
     ~MpiTransfer() override {
-        if (std::uncaught_exceptions() > 0) return;
-        for (auto& request : requests_) MPI_Wait(&request, MPI_STATUS_IGNORE);
+        if (std::uncaught_exceptions() == 0) {
+            for (auto& request : requests_) MPI_Wait(&request, MPI_STATUS_IGNORE);
+        }
+        leave();
     }
 
     /// Where the next part's request goes.
     MPI_Request* add() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
+    /// All parts are sent. Short ones are over by now.
+    void watch() {
+        int done = 1;
+        for (auto& request : requests_) {
+            if (done) mpi_check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test of a send");
+        }
+        if (done) return;
+        watched_ = true;
+        MpiProgress::started();
+    }
 
     void wait() override {
         for (auto& request : requests_) mpi_check(MPI_Wait(&request, MPI_STATUS_IGNORE), "MPI_Wait of a send");
         requests_.clear();
+        leave();
     }
 
 private:
+    void leave() {
+        if (watched_) MpiProgress::finished();
+        watched_ = false;
+    }
+    bool watched_ = false;
     std::deque<MPI_Request> requests_;  // stay where they are
 };
 

@@ -13,6 +13,7 @@
 #include "parallel/launcher.h"
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_communicator.h"
+#include "parallel/mpi_progress.h"
 #include "parallel/processors.h"
 
 namespace tandem {
@@ -43,20 +44,23 @@ std::string host() {
 struct Runtime::Mpi {
     MPI_Comm outcomes = MPI_COMM_NULL;  ///< for exchange_outcomes alone: a rank that failed may not disturb other messages
     int thread_level = MPI_THREAD_SINGLE;
+    std::unique_ptr<MpiProgress> progress;
     bool usable = true;  ///< false once an exchange timed out: finalising would wait for ranks that do not come
 
     Mpi() {
         int initialized = 0;
         mpi_check(MPI_Initialized(&initialized), "MPI_Initialized");
         require(!initialized, "a second Runtime in one process");
-        mpi_check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &thread_level), "MPI_Init_thread");
+        mpi_check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &thread_level), "MPI_Init_thread");
         require(thread_level >= MPI_THREAD_FUNNELED, "this MPI library does not allow threads beside the one that calls it (level {})",
                 thread_level);
+        if (thread_level >= MPI_THREAD_MULTIPLE) progress = std::make_unique<MpiProgress>();
         mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &outcomes), "MPI_Comm_dup");
         mpi_check(MPI_Comm_set_errhandler(outcomes, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     }
     ~Mpi() {
         if (!usable || std::uncaught_exceptions() > 0) return;
+        progress.reset();
         MPI_Comm_free(&outcomes);
         MPI_Finalize();
     }

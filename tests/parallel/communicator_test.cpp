@@ -2,10 +2,12 @@
 // whose limits are so small that every tensor travels in many chunks and messages.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
+#include <thread>
 
 #include "kernels/base/host_stream.h"
 #include "parallel/mpi_communicator.h"
@@ -228,6 +230,20 @@ TEST_P(CommunicatorTest, SendsUnderWayMeetTheirReceives) {
         second.reset();                    // waits by itself
         expect_same_bits(from_a, values_of<double>(previous, n, 1), "tag 32767");
         expect_same_bits(from_b, values_of<double>(previous, n, 2), "tag 0");
+    }
+}
+
+TEST_P(CommunicatorTest, ALargeMessageGoesOnWhileItsSenderComputes) {
+    if (size() != 2) GTEST_SKIP() << "two ranks tell it";
+    std::vector<float> x(std::size_t{1} << 15U);
+    const auto start = std::chrono::steady_clock::now();
+    if (rank() == 0) {
+        auto sent = group().start_send(stream, view(x), 1, 0);
+        std::this_thread::sleep_for(std::chrono::seconds(3));
+        sent->wait();
+    } else {
+        group().recv(stream, view(x), 0, 0);
+        EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(2500));
     }
 }
 
