@@ -13,6 +13,8 @@ Json to_json(const MemoryBytes& bytes) {
 
 Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
     const Json configuration = to_json(config);
+    Json by_rank = Json::array();
+    for (const MemoryBytes& bytes : f.memory) by_rank.push_back(to_json(bytes));
     return Json{
         {"schema", 1},
         {"versions", {{"tandem", f.version}, {"hdf5", hdf5_version()}, {"compiler", __VERSION__}}},
@@ -26,7 +28,9 @@ Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
           {"parameters", f.parameters},
           {"trained_parameters", f.trained_parameters}}},
         {"data", {{"key", f.data}}},
-        {"memory", {{"reserved_bytes", to_json(f.memory)}, {"recompute", f.recompute}}},
+        // reserved_bytes: of rank 0, which every layout has.
+        {"memory",
+         {{"reserved_bytes", to_json(f.memory.at(0))}, {"reserved_bytes_by_rank", std::move(by_rank)}, {"recompute", f.recompute}}},
         {"total_steps", f.total_steps},
         {"resumed_at_step", f.resumed_at},
         {"configuration", configuration}};

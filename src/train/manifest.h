@@ -19,9 +19,9 @@ struct ManifestFacts {
     std::string backend;     ///< Backend::description()
     std::string base, data;  ///< fingerprint of the base model, key of the prepared data
     std::int64_t parameters = 0, trained_parameters = 0, total_steps = 0;
-    std::int64_t resumed_at = 0;  ///< step of the checkpoint, 0 = from the start
-    MemoryBytes memory{};         ///< reserved for each kind, a rank
-    std::string recompute;        ///< as resolved: "none", "full"
+    std::int64_t resumed_at = 0;      ///< step of the checkpoint, 0 = from the start
+    std::vector<MemoryBytes> memory;  ///< reserved for each kind, of every rank
+    std::string recompute;            ///< as resolved: "none", "full"
 };
 
 Json make_manifest(const RunConfig& config, const ManifestFacts& facts);

@@ -1,5 +1,6 @@
 // Trainer before its first step: model, data, state, what is resumed, what is said and written about it.
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
 #include "src/config/load.h"
@@ -41,6 +42,17 @@ void prove_shared_directory(const std::string& directory, const char* result, Co
     if (blind[0] > 0)
         fail(Failure::Configuration, "output.dir = {}: {} of {} ranks do not see what rank 0 writes there; use a shared file system",
              directory, blind[0], world.size());
+}
+
+/// What every rank's arenas are made of. Collective.
+std::vector<MemoryBytes> reserved_by_rank(const DeviceMemory& memory, Communicator& world) {
+    const MemoryBytes mine = memory.reserved();
+    std::vector<MemoryBytes> all;
+    for (const std::string& text : world.gather(std::string(reinterpret_cast<const char*>(mine.data()), sizeof mine))) {
+        require(text.size() == sizeof mine, "{} bytes gathered for {}", text.size(), sizeof mine);
+        std::memcpy(all.emplace_back().data(), text.data(), text.size());
+    }
+    return all;
 }
 
 }  // namespace
@@ -139,7 +151,7 @@ void Trainer::write_manifest() const {
     facts.data = data_->prepared.file.key();
     facts.parameters = plan_.parameters;
     facts.trained_parameters = plan_.trainable;
-    facts.memory = device_.memory->reserved();
+    facts.memory = reserved_by_rank(*device_.memory, environment_.world);
     facts.recompute = plan_.policy == ActivationPolicy::Recompute ? "full" : "none";
     facts.total_steps = total_steps_;
     facts.resumed_at = done_;

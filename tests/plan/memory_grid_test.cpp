@@ -19,7 +19,15 @@ struct Case {
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
-const Arguments kLora = {}, kFull = {"--method.type", "full"};
+const Arguments kFull = {"--method.type", "full"}, kRecompute = {"--training.recompute", "full"};
+const Arguments kTensor = {"--parallel.tensor", "2"}, kPipeline = {"--parallel.pipeline", "2"};
+/// Their config.json is all there is of them: five layers.
+const std::string kDeep = "invariance/models/untied", kDeepTied = "invariance/models/tied";
+
+Arguments zero(const std::string& level) { return {"--parallel.zero", level}; }
+Arguments schedule(const std::string& name, const std::string& chunks = "1") {
+    return {"--parallel.schedule", name, "--parallel.chunks", chunks};
+}
 
 std::vector<Case> grid() {
     return {
@@ -45,23 +53,51 @@ std::vector<Case> grid() {
         {"full_qk_norm", "qwen3_norm", kFull},
         {"lora_2_ranks", "llama_gqa", {}, 2},
         {"full_2_ranks", "llama_gqa", kFull, 2},
+        {"pipeline_lora", "llama_gqa", kPipeline, 2},
+        {"pipeline_full", kDeep, kPipeline + kFull, 2},
+        {"pipeline_tied", kDeepTied, kPipeline + kFull, 2},
+        {"pipeline_recompute", kDeep, kPipeline + kFull + kRecompute, 2},
+        {"pipeline_interleaved", kDeep, kPipeline + schedule("interleaved", "2"), 2},
+        {"pipeline_interleaved_tied", kDeepTied, kPipeline + schedule("interleaved", "2") + kFull + kRecompute, 2},
+        {"pipeline_zb_h1", kDeep, kPipeline + schedule("zb-h1") + kFull, 2},
+        {"pipeline_gpipe", kDeep, kPipeline + schedule("gpipe"), 2},
+        {"tensor_lora", "llama_gqa", kTensor, 2},
+        {"tensor_full", kDeep, kTensor + kFull, 2},  // half of its vocabulary is not a whole number
+        {"data_full_zero_0", "llama_gqa", kFull + zero("0"), 2},
+        {"data_full_zero_1", "llama_gqa", kFull + zero("1"), 2},
+        {"data_full_zero_2", "llama_gqa", kFull + zero("2"), 2},
+        {"data_pipeline_zero_2", kDeepTied, kPipeline + kFull + zero("2"), 4},
+        {"data_tensor", kDeep, kTensor + kFull, 4},
+        {"tensor_pipeline", kDeepTied, kTensor + kPipeline, 4},
     };
+}
+
+/// The plan lists one rank of every pipeline stage, which stands for the others.
+Json bytes_by_rank(const Json& plan) {
+    const int ranks = plan["layout"]["ranks"];
+    const int per_stage = plan["layout"]["data"].get<int>() * plan["layout"]["tensor"].get<int>();
+    Json list = Json::array();
+    for (int r = 0; r < ranks; ++r) {
+        for (const Json& group : plan["ranks"]) {
+            if (group["pipeline"] == r / per_stage) list.push_back(group["bytes"]);
+        }
+    }
+    return list;
 }
 
 class MemoryGrid : public testing::TestWithParam<Case> {};
 
+std::filesystem::path directory_of(const std::string& model) {
+    return source_directory() / "tests" / (model.find('/') == std::string::npos ? "golden/models/" + model : model);
+}
+
 Arguments command(const std::string& verb, const std::string& config, const Case& c, const std::string& output) {
-    const auto model = source_directory() / "tests/golden/models" / c.model;
-    return Arguments{verb,
-                     config,
-                     "--model.path",
-                     model.string(),
-                     "--data.train",
-                     (model / "data.jsonl").string(),
-                     "--data.validation",
-                     (model / "data.jsonl").string(),
-                     "--output.dir",
-                     output} +
+    const auto model = directory_of(c.model);
+    const bool weights = std::filesystem::exists(model / "model.safetensors.index.json") || exists(model / "model.safetensors");
+    // The smallest vocabulary has every id of this file.
+    const std::string data = (weights ? model / "data.jsonl" : directory_of("llama2_mha") / "data.jsonl").string();
+    return Arguments{verb,           config, "--model.path",      model.string(), "--model.init", weights ? "pretrained" : "random",
+                     "--data.train", data,   "--data.validation", data,           "--output.dir", output} +
            c.options;
 }
 
@@ -82,8 +118,13 @@ TEST_P(MemoryGrid, PlannedIsReservedAndEnough) {
     const Json plan = Json::parse(run_well(command("plan", config, c, output) + ranks, launch).out);
     run_well(command("train", config, c, output), launch);
 
-    const Json manifest = Json::parse(read_text(output + "/manifest.json"));
-    EXPECT_EQ(plan["ranks"][0]["bytes"], manifest["memory"]["reserved_bytes"]);
+    const Json memory = Json::parse(read_text(output + "/manifest.json"))["memory"];
+    EXPECT_EQ(plan["ranks"][0]["bytes"], memory["reserved_bytes"]);
+    const Json reserved = memory["reserved_bytes_by_rank"];
+    ASSERT_EQ(reserved.size(), static_cast<std::size_t>(c.ranks));
+    const Json planned_by_rank = bytes_by_rank(plan);
+    for (std::size_t r = 0; r < reserved.size(); ++r) EXPECT_EQ(planned_by_rank[r], reserved[r]) << "rank " << r;
+    // What a rank uses cannot be more: its arenas refuse. The log has the largest.
     std::size_t used = 0, resident = 0;
     for (const auto& step : read_steps(output)) {
         used = std::max(used, step["memory_peak_bytes"].get<std::size_t>());

@@ -68,6 +68,33 @@ TEST(RunPlan, RecomputationCostsTime) {
     EXPECT_LT(again.memory.peak(), kept.memory.peak());
 }
 
+/// `kind` of the first stage's ranks, with so many data-parallel ones.
+double planned(const std::string& kind, int zero, int data, int pipeline) {
+    const RunConfig config =
+        config_of("init = random\n[data]\nmax_seq_length = 64\n[method]\ntype = full\n[parallel]\nzero = " + std::to_string(zero) +
+                  "\npipeline = " + std::to_string(pipeline) + "\n");
+    const auto json = to_json(plan_run(config, cards(data * pipeline, "1GiB"), data * pipeline, 1), config);
+    return json["ranks"][0]["bytes"][kind].get<double>();
+}
+
+TEST(RunPlan, ZeroDividesStateByTheDataParallelRanks) {
+    constexpr double kPadding = 0.05;  // of small buckets, to whole blocks
+    for (const int pipeline : {1, 2}) {
+        for (const int data : {2, 4}) {
+            const auto share = [&](const std::string& kind, int zero) {
+                return planned(kind, zero, data, pipeline) / planned(kind, zero, 1, pipeline);
+            };
+            for (const auto* kind : {"gradients", "master", "optimizer"}) {
+                SCOPED_TRACE(testing::Message() << kind << ", data " << data << ", pipeline " << pipeline);
+                const bool gradients = std::string(kind) == "gradients";
+                EXPECT_NEAR(share(kind, 2), 1.0 / data, kPadding);
+                EXPECT_NEAR(share(kind, 1), gradients ? 1.0 : 1.0 / data, kPadding);
+                EXPECT_NEAR(share(kind, 0), 1.0, kPadding);
+            }
+        }
+    }
+}
+
 TEST(RunPlan, CardsThatDifferAreListedApart) {
     Hardware mixed = cards(2, "1GiB");
     mixed.gpus[1].memory = std::uint64_t{2} << 30U;
