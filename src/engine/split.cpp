@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/ranges.h>
+
 #include "src/engine/place_parts.h"
 #include "src/model/parameters.h"
 
@@ -44,6 +46,22 @@ std::vector<UnitRange> Split::chunks_of(int stage) const {
 
 Placement Split::placement(const MeshIndex& place) const {
     return {.tensor = sizes.tensor, .tensor_rank = place.tensor, .chunks = chunks_of(place.pipeline)};
+}
+
+std::vector<int> Split::layers() const {
+    std::vector<int> list(static_cast<std::size_t>(sizes.pipeline), 0);
+    const int head = static_cast<int>(trained.size()) - 1;
+    for (std::size_t part = 0; part < parts.size(); ++part)
+        list[part % list.size()] += std::min(parts[part].last, head) - std::max(parts[part].first, 1);
+    return list;
+}
+
+std::string describe(const Split& split) {
+    std::string text = fmt::format("data {} x tensor {} x pipeline {}", split.sizes.data, split.sizes.tensor, split.sizes.pipeline);
+    if (split.sizes.data > 1) text += fmt::format(", zero {}", split.sharding.zero);
+    if (split.sizes.pipeline == 1) return text;
+    return text + fmt::format(", {}{}, layers {}", name(split.schedule), split.chunks > 1 ? fmt::format(" ({} chunks)", split.chunks) : "",
+                              fmt::join(split.layers(), ", "));
 }
 
 int Split::lowest_trained() const { return static_cast<int>(std::ranges::find(trained, true) - trained.begin()); }

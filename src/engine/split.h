@@ -2,6 +2,7 @@
 // a step of it is made of.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "parallel/gradient_buckets.h"
@@ -27,12 +28,16 @@ struct Split {
 
     [[nodiscard]] std::vector<UnitRange> chunks_of(int stage) const;
     [[nodiscard]] Placement placement(const MeshIndex& place) const;
-    [[nodiscard]] int lowest_trained() const;  ///< unit; the number of units where nothing is
+    [[nodiscard]] std::vector<int> layers() const;  ///< of each stage, its chunks together
+    [[nodiscard]] int lowest_trained() const;       ///< unit; the number of units where nothing is
 };
 
 /// Throws Configuration naming the key and what it may be where the model does not divide.
 [[nodiscard]] Split resolve_split(const RunConfig& config, const RankLayout& layout, const ModelConfig& model, Trained trained,
                                   const LoraConfig* lora);
+
+/// "data 2 x tensor 1 x pipeline 2, zero 2, 1f1b, layers 16 and 14"
+[[nodiscard]] std::string describe(const Split& split);
 
 /// The step of every stage with so many micro-batches.
 [[nodiscard]] std::vector<Program> step_programs(const Split& split, int micro_batches, ActivationPolicy policy);

@@ -54,19 +54,6 @@ Json ranks_of(const RunPlan& plan) {
     return list;
 }
 
-/// Layers of each stage, of all its chunks together.
-Json layers_of(const Split& split) {
-    Json list = Json::array();
-    for (int stage = 0; stage < split.sizes.pipeline; ++stage) {
-        int layers = 0;
-        for (const UnitRange& chunk : split.chunks_of(stage)) layers += chunk.count();
-        if (stage == 0) --layers;                         // the embedding
-        if (stage + 1 == split.sizes.pipeline) --layers;  // the head
-        list.push_back(layers);
-    }
-    return list;
-}
-
 }  // namespace
 
 Json to_json(const RunPlan& plan, const RunConfig& config) {
@@ -86,7 +73,7 @@ Json to_json(const RunPlan& plan, const RunConfig& config) {
           {"schedule", name(plan.memory.split.schedule)},
           {"chunks", plan.memory.split.chunks},
           {"reduce", plan.memory.split.sharding.moment == ReduceMoment::Each ? "each" : "last"},
-          {"layers", layers_of(plan.memory.split)},
+          {"layers", plan.memory.split.layers()},
           {"micro_batch", config.training.micro_batch_size},
           {"micro_batches", plan.layout.accumulation},
           {"recompute", plan.memory.policy == ActivationPolicy::Recompute ? "full" : "none"}}},

@@ -27,18 +27,6 @@ std::string memory_table(const MemoryPlan& memory) {
     return text;
 }
 
-/// "data 2 x tensor 1 x pipeline 2, zero 2, 1f1b, layers [0, 16) and [16, 32)"
-std::string describe_layout(const Split& split) {
-    std::string text = fmt::format("data {} x tensor {} x pipeline {}", split.sizes.data, split.sizes.tensor, split.sizes.pipeline);
-    if (split.sizes.data > 1)
-        text += fmt::format(", zero {}{}", split.sharding.zero,
-                            split.sharding.moment == ReduceMoment::Each ? " (reduced each micro-batch)" : "");
-    if (split.sizes.pipeline == 1) return text;
-    text += fmt::format(", {}, units of the parts", name(split.schedule));
-    for (const UnitRange& part : split.parts) text += fmt::format(" [{}, {})", part.first, part.last);
-    return text;
-}
-
 }  // namespace
 
 std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware& hardware) {
@@ -48,7 +36,7 @@ std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware
                                    plan.layout.accumulation == 1 ? "" : "es", config.training.micro_batch_size, config.data.max_seq_length);
     text += row("parameters", fmt::format("{:.2f} M, {:.2f} M trained", static_cast<double>(plan.memory.parameters) / 1e6,
                                           static_cast<double>(plan.memory.trainable) / 1e6));
-    text += row("layout", describe_layout(plan.memory.split));
+    text += row("layout", describe(plan.memory.split));
     text += row("recompute", plan.memory.policy == ActivationPolicy::Recompute ? "full" : "none");
     text += memory_table(plan.memory);
     const std::size_t capacity = *std::min_element(plan.capacity.begin(), plan.capacity.end());

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "kernels/base/arena.h"
-#include "parallel/mesh.h"
 #include "src/config/run_config.h"
+#include "src/engine/split.h"
 #include "src/io/json.h"
 
 namespace tandem {
@@ -15,7 +15,7 @@ namespace tandem {
 struct ManifestFacts {
     std::string version;             ///< of the program
     std::vector<std::string> hosts;  ///< of every rank
-    MeshIndex layout;
+    const Split* layout = nullptr;
     std::string backend;     ///< Backend::description()
     std::string base, data;  ///< fingerprint of the base model, key of the prepared data
     std::int64_t parameters = 0, trained_parameters = 0, total_steps = 0;

@@ -145,7 +145,7 @@ void Trainer::write_manifest() const {
     ManifestFacts facts;
     facts.version = environment_.version;
     facts.hosts = environment_.world.gather(environment_.host);
-    facts.layout = mesh_.sizes();
+    facts.layout = &plan_.split;
     facts.backend = device_.backend->description();
     facts.base = base_;
     facts.data = data_->prepared.file.key();
@@ -166,6 +166,7 @@ void Trainer::describe_run() const {
                     model_.transformer->config().layers, static_cast<double>(all) / 1e6, static_cast<double>(trained) / 1e6,
                     100.0 * static_cast<double>(trained) / static_cast<double>(all)));
     say(fmt::format("{} rank(s), {}", environment_.world.size(), device_.backend->description()));
+    if (environment_.world.size() > 1) say(describe(plan_.split));
     for (const auto& name : model_.opened.unused_tensors)
         say("warning: tensor '" + name + "' in the model files has no place in this model");
     if (done_ == 0 && environment_.out) {
@@ -174,7 +175,12 @@ void Trainer::describe_run() const {
     }
     say(fmt::format("{} steps of {} rows of at most {} tokens{}", total_steps_, config_.training.global_batch_size,
                     config_.data.max_seq_length, done_ > 0 ? fmt::format(", {} already done", done_) : ""));
-    say(fmt::format("memory planned, a rank: {}: {}", human_bytes(plan_.peak()), describe(plan_.bytes())));
+    const char* whose = plan_.stages.size() > 1 ? "the stage that needs most" : "a rank";
+    say(fmt::format("memory planned, {}: {}: {}", whose, human_bytes(plan_.peak()), describe(plan_.bytes())));
+    if (plan_.stages.size() == 1) return;
+    std::string peaks;
+    for (const StagePlan& stage : plan_.stages) peaks += (peaks.empty() ? "" : ", ") + human_bytes(stage.peak());
+    say("memory planned, by stage: " + peaks);
 }
 
 }  // namespace tandem
