@@ -8,6 +8,7 @@
 #include "parallel/runtime.h"
 #include "src/config/option_table.h"
 #include "src/config/suggest.h"
+#include "src/io/hdf5_file.h"
 
 namespace tandem {
 namespace {
@@ -40,6 +41,7 @@ int dispatch(Runtime& runtime, const std::vector<std::string>& words) {
 
 int run_program(const std::vector<std::string>& words) {
     try {
+        start_hdf5();
         Runtime runtime;
         return run_ranks(runtime, [&] { return dispatch(runtime, words); });
     } catch (const std::exception& error) {

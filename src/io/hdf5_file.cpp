@@ -41,6 +41,11 @@ std::string io_detail::hdf5_error_text() {
     return text;
 }
 
+void start_hdf5() {
+    set_up_hdf5();
+    require(H5open() >= 0, "H5open failed");
+}
+
 std::string hdf5_version() {
     set_up_hdf5();
     unsigned major = 0, minor = 0, release = 0;

@@ -21,6 +21,10 @@ namespace tandem {
 /// "1.10.8": the library in use.
 [[nodiscard]] std::string hdf5_version();
 
+/// To be called before MPI is started: an HDF5 that finds MPI running ends itself within MPI_Finalize, where it crashes if a file could not
+/// be written (a full disk), and with it the job's exit code and message.
+void start_hdf5();
+
 struct Hdf5Dataset {
     DType dtype = DType::F32;
     Shape shape;
