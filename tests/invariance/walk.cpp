@@ -2,7 +2,7 @@
 // it is started with (8 for all of it), compares each with one rank's result, prints a row a case, and fails if any is out of bounds.
 //   --full        every combination for just so many ranks rather than every pair of settings for up to so many
 //   --resume      instead: two of three steps by one layout, the last by another, for all (or some) pairs of layouts
-//   --only        cases whose name, "SUBJECT; LAYOUT" as in the rows, contains TEXT
+//   --only        of all combinations, those whose name, "SUBJECT; LAYOUT" as in the rows, contains TEXT, or each part of "TEXT + TEXT"
 //   --references  keep one rank's results there, and take those that are there
 #include <fmt/format.h>
 
@@ -142,7 +142,14 @@ private:
         }
     }
 
-    [[nodiscard]] bool skip(const std::string& label) const { return label.find(options_.only) == std::string::npos; }
+    [[nodiscard]] bool skip(const std::string& label) const {
+        for (std::size_t first = 0; first <= options_.only.size();) {
+            const std::size_t end = std::min(options_.only.find(" + ", first), options_.only.size());
+            if (label.find(options_.only.substr(first, end - first)) == std::string::npos) return true;
+            first = end + 3;
+        }
+        return false;
+    }
 
     /// An empty directory's name, the same on every rank.
     std::string fresh(const std::string& what) {
