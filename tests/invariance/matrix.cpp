@@ -16,8 +16,19 @@ const std::array<std::string, 4> kSchedules = {"gpipe", "1f1b", "interleaved", "
 /// The settings as numbers, one for each axis.
 std::vector<int> settings(const MatrixCase& c) {
     const auto schedule = static_cast<int>(std::find(kSchedules.begin(), kSchedules.end(), c.layout.schedule) - kSchedules.begin());
-    return {c.layout.data,      c.layout.tensor, c.layout.pipeline, c.layout.zero,    schedule,       c.layout.micro_batch,
-            c.layout.recompute, c.subject.full,  c.subject.tied,    c.subject.packed, c.subject.exact};
+    return {c.layout.data,
+            c.layout.tensor,
+            c.layout.pipeline,
+            c.layout.zero,
+            schedule,
+            c.layout.micro_batch,
+            c.layout.recompute,
+            c.layout.by_hand,
+            c.subject.full,
+            c.subject.tied,
+            c.subject.packed,
+            c.subject.sgd,
+            static_cast<int>(c.subject.precision)};
 }
 
 using Pair = std::array<int, 4>;  ///< axis, value, axis, value
@@ -32,13 +43,13 @@ std::vector<Pair> pairs(const MatrixCase& c) {
 }
 
 /// Pipelines of one stage have no schedule; two chunks a rank need as many layers as parts.
-bool allowed(const MatrixLayout& l, int ranks, int layers) {
-    if (l.ranks() > ranks || l.pipeline > layers) return false;
-    if (l.schedule == "interleaved") return l.pipeline > 1 && 2 * l.pipeline <= layers;
+bool allowed(const MatrixLayout& l, int ranks) {
+    if (l.ranks() > ranks || l.pipeline > kMatrixLayers) return false;
+    if (l.schedule == "interleaved") return l.pipeline > 1 && 2 * l.pipeline <= kMatrixLayers;
     return l.pipeline > 1 || l.schedule == "1f1b";
 }
 
-std::vector<MatrixLayout> all_layouts(int ranks, int layers) {
+std::vector<MatrixLayout> all_layouts(int ranks) {
     std::vector<MatrixLayout> list;
     for (const int data : {1, 2, 3, 4})
         for (const int tensor : {1, 2, 4})
@@ -47,28 +58,58 @@ std::vector<MatrixLayout> all_layouts(int ranks, int layers) {
                     for (const auto& schedule : kSchedules)
                         for (const int micro : {1, 2})
                             for (const bool recompute : {false, true}) {
-                                const MatrixLayout l{data, tensor, pipeline, zero, schedule, micro, recompute};
+                                const MatrixLayout l{data, tensor, pipeline, zero, schedule, micro, recompute, false};
                                 // Without data-parallel ranks ZeRO has nothing to share out: one level is enough.
-                                if (allowed(l, ranks, layers) && (data > 1 || zero == 2)) list.push_back(l);
+                                if (allowed(l, ranks) && (data > 1 || zero == 2)) list.push_back(l);
                             }
     return list;
 }
 
+/// Five layers, unevenly over the stages; parts of two chunks a rank go round.
+std::string layers_by_hand(const MatrixLayout& l) {
+    if (l.schedule == "interleaved") return "1,2,1,1";
+    switch (l.pipeline) {
+        case 2: return "1,4";
+        case 3: return "3,1,1";
+        case 4: return "1,1,1,2";
+        default: return "5";
+    }
+}
+
 }  // namespace
 
+const char* precision_name(Precision precision) {
+    switch (precision) {
+        case Precision::Fp32: return "fp32";
+        case Precision::Fp64: return "fp64";
+        case Precision::Bf16: return "bf16";
+    }
+    return "?";
+}
+
 std::string name(const MatrixSubject& s) {
-    return fmt::format("{} {} {} {}", s.full ? "full" : "lora", s.tied ? "tied" : "untied", s.packed ? "packed" : "apart",
-                       s.exact ? "fp64" : "fp32");
+    return fmt::format("{} {} {} {} batch {} {}", s.full ? "full" : "lora", s.tied ? "tied" : "untied", s.packed ? "packed" : "apart",
+                       s.sgd ? "sgd" : "adamw", s.batch, precision_name(s.precision));
 }
 
 std::string name(const MatrixLayout& l) {
-    return fmt::format("data {} tensor {} pipeline {} zero {} {} micro {}{}", l.data, l.tensor, l.pipeline, l.zero, l.schedule,
-                       l.micro_batch, l.recompute ? " recompute" : "");
+    return fmt::format("data {} tensor {} pipeline {} zero {} {} micro {}{}{}", l.data, l.tensor, l.pipeline, l.zero, l.schedule,
+                       l.micro_batch, l.recompute ? " recompute" : "", l.by_hand ? " layers " + layers_by_hand(l) : "");
 }
 
 std::vector<std::string> options(const MatrixSubject& s) {
-    return {"--method.type",    s.full ? "full" : "lora", "--data.packing", s.packed ? "true" : "false",
-            "--device.backend", s.exact ? "ref" : "cpu",  "--model.dtype",  s.exact ? "fp64" : "fp32"};
+    std::vector<std::string> words = {"--method.type",
+                                      s.full ? "full" : "lora",
+                                      "--data.packing",
+                                      s.packed ? "true" : "false",
+                                      "--device.backend",
+                                      s.precision == Precision::Fp64 ? "ref" : "cpu",
+                                      "--model.dtype",
+                                      precision_name(s.precision),
+                                      "--training.global_batch_size",
+                                      std::to_string(s.batch)};
+    if (s.sgd) words.insert(words.end(), {"--optimizer.name", "sgd", "--optimizer.learning_rate", "0.3"});
+    return words;
 }
 
 std::vector<std::string> options(const MatrixLayout& l) {
@@ -87,19 +128,35 @@ std::vector<std::string> options(const MatrixLayout& l) {
             "--training.micro_batch_size",
             std::to_string(l.micro_batch),
             "--training.recompute",
-            l.recompute ? "full" : "none"};
+            l.recompute ? "full" : "none",
+            "--parallel.layers",
+            l.by_hand ? layers_by_hand(l) : "auto"};
 }
 
-std::vector<MatrixCase> whole_matrix(int ranks, int layers) {
+std::vector<MatrixCase> whole_matrix(int ranks) {
     std::vector<MatrixCase> list;
     for (const bool full : {false, true})
         for (const bool tied : {false, true})
             for (const bool packed : {false, true})
-                for (const MatrixLayout& layout : all_layouts(ranks, layers)) {
-                    // Both precisions everywhere, but not both of each case: their maths is the same.
-                    const bool exact = philox(3, 0, list.size())[0] % 2 == 0;
-                    list.push_back({{full, tied, packed, exact}, layout});
+                for (MatrixLayout layout : all_layouts(ranks)) {
+                    // Drawn rather than multiplied: the ways to split do not know of them.
+                    const auto drawn = philox(3, 0, list.size());
+                    const auto precision = drawn[0] % 2 == 0 ? Precision::Fp64 : Precision::Fp32;
+                    layout.by_hand = layout.pipeline > 1 && drawn[2] % 2 == 0;
+                    // Ranks and micro-batches must divide the rows of a step.
+                    const int batch = layout.data == 3 ? 12 : 8;
+                    list.push_back({{full, tied, packed, drawn[1] % 4 == 0, precision, batch}, layout});
                 }
+    return list;
+}
+
+std::vector<MatrixCase> spot_checks(int ranks) {
+    const auto subject = [](bool full, bool tied, bool packed) { return MatrixSubject{full, tied, packed, false, Precision::Bf16, 8}; };
+    std::vector<MatrixCase> list = {{subject(true, true, false), {2, 2, 2, 2, "1f1b", 1, false, false}},
+                                    {subject(false, false, true), {1, 4, 2, 2, "zb-h1", 1, true, true}},
+                                    {subject(true, false, true), {1, 2, 3, 2, "gpipe", 2, false, false}},
+                                    {subject(false, true, false), {4, 1, 2, 1, "interleaved", 2, true, false}}};
+    std::erase_if(list, [&](const MatrixCase& c) { return c.layout.ranks() > ranks; });
     return list;
 }
 

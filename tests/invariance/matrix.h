@@ -7,12 +7,16 @@
 
 namespace tandem::test {
 
+enum class Precision : std::uint8_t { Fp32, Fp64, Bf16 };  ///< fp64 on ref, the others on cpu
+
 /// What decides the result.
 struct MatrixSubject {
     bool full = false;    ///< full fine-tuning, else LoRA
     bool tied = false;    ///< head and embedding are one tensor
     bool packed = false;  ///< several samples a row
-    bool exact = false;   ///< fp64 on ref, else fp32 on cpu
+    bool sgd = false;     ///< else AdamW
+    Precision precision = Precision::Fp32;
+    int batch = 8;  ///< rows of a step
     friend auto operator<=>(const MatrixSubject&, const MatrixSubject&) = default;
 };
 
@@ -23,6 +27,7 @@ struct MatrixLayout {
     std::string schedule = "1f1b";  ///< "interleaved" has two chunks a rank
     int micro_batch = 1;
     bool recompute = false;
+    bool by_hand = false;  ///< parallel.layers gives an uneven division of five layers, else auto
     [[nodiscard]] int ranks() const { return data * tensor * pipeline; }
 };
 
@@ -31,14 +36,20 @@ struct MatrixCase {
     MatrixLayout layout;
 };
 
+[[nodiscard]] const char* precision_name(Precision precision);
 [[nodiscard]] std::string name(const MatrixSubject& subject);
 [[nodiscard]] std::string name(const MatrixLayout& layout);
 /// Words for the command line of `tandem train`.
 [[nodiscard]] std::vector<std::string> options(const MatrixSubject& subject);
 [[nodiscard]] std::vector<std::string> options(const MatrixLayout& layout);
 
-/// Every combination that a model of `layers` layers allows on at most `ranks` ranks.
-[[nodiscard]] std::vector<MatrixCase> whole_matrix(int ranks, int layers);
+inline constexpr int kMatrixLayers = 5;  ///< of the models
+
+/// Every combination that the models allow on at most `ranks` ranks. Each has one optimizer, one precision and one division of the
+/// layers, drawn for it: those do not multiply.
+[[nodiscard]] std::vector<MatrixCase> whole_matrix(int ranks);
+/// A few cases in bf16, of which less is expected.
+[[nodiscard]] std::vector<MatrixCase> spot_checks(int ranks);
 /// A part of `cases` in which every pair of values of two settings occurs that occurs in `cases`. Deterministic; greedy.
 [[nodiscard]] std::vector<MatrixCase> pairwise(const std::vector<MatrixCase>& cases);
 

@@ -10,7 +10,7 @@
 namespace tandem::test {
 
 struct MatrixResult {
-    std::vector<nlohmann::json> steps;  ///< of log.jsonl
+    std::vector<nlohmann::json> steps, evaluations;  ///< of log.jsonl
     HostTensors weights;
 };
 
@@ -20,7 +20,7 @@ struct Deviation {
     bool other = false;  ///< counts, learning rates or names differ
 };
 
-/// Design, section 5: AdamW on fp32 and fp64; what comes out is stored in fp32.
+/// What comes out is stored in fp32, even of fp64.
 [[nodiscard]] Deviation bounds_of(const MatrixSubject& subject);
 [[nodiscard]] bool within(const Deviation& found, const Deviation& bounds);
 /// `start`: the weights before the first step; updates are compared relative to want's.

@@ -1,22 +1,26 @@
 #!/usr/bin/env python3
 """Proves that the golden and invariance tests see what they are for: breaks one line at a time and expects them to fail.
 
-    python3 tests/invariance/mutants.py [--work DIR] [NAME ...]
+    python3 tests/invariance/mutants.py [--work DIR] [NAME ...]      as a table, with the seconds that the failing test took
 
 Works on a copy of the tree under DIR (build/mutants), whose build is reused; needs what launch/build needs and some minutes.
 Exit status 1 when a mutant survives or no longer applies.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN, LAYOUT, RESUME = "golden/golden_test", "invariance/layout_test", "invariance/resume_test"
+WALK, WALK_RESUME = "walk", "walk --resume"  # on some ranks; see the walk's --only
+SECONDS_A_WALK = 90  # after which ranks that wait for each other are ended
 
-# name, file, text, its replacement, test program that must fail, tests of it
+# name, file, text, its replacement, test program that must fail, tests of it: GoogleTest's filter, or "RANKS: cases"
 MUTANTS = [
     ("gradients not reduced over ranks", "parallel/gradient_buckets.cpp",
      "data_.all_reduce(ctx.stream, buckets_[bucket].gradient);", "return;", LAYOUT, "*lora_fp32"),
@@ -60,12 +64,118 @@ MUTANTS = [
 ]
 
 
-def run(command: list, directory: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([str(word) for word in command], cwd=directory, capture_output=True, text=True, check=False)
+PARALLEL = [
+    ("tensor: own part of row-parallel sums only", "src/model/linear.cpp",
+     "rows.group.sum_scatter(ctx, partial.all, own.all);\n        ops::cast(ctx, own.wide(), y);",
+     "ops::cast(ctx, rows.group.own_rows(partial.all), own.all);\n        ops::cast(ctx, own.wide(), y);", WALK,
+     "2: full untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: own part of dh only", "src/model/linear.cpp",
+     "rows.group.sum_scatter(ctx, partial.all, own.all);\n        if (dh)",
+     "ops::cast(ctx, rows.group.own_rows(partial.all), own.all);\n        if (dh)", WALK,
+     "2: full untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: replicas not summed", "parallel/gradient_buckets.cpp", "add_up(ctx, groups_.tensor, &Parameter::sum_over_tensor);", "", WALK,
+     "2: full untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: replicas counted in the norm by every rank", "src/engine/optimizer.cpp",
+     "if (table_[piece.parameter].counts_in_norm) ops::sum", "ops::sum", WALK,
+     "2: lora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: loss counted by every rank", "src/engine/engine.cpp", "if (place_.tensor > 0) sum[0] = 0;", "", WALK,
+     "2: full untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: validation loss counted by every rank", "src/train/evaluate.cpp", "place.tensor == 0 ? stage.sum() : 0.0", "stage.sum()",
+     WALK, "2: full untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: LoRA scale missing in column-parallel layers", "src/model/linear.cpp", "layer->scale, Write::Accumulate);  // y +=",
+     "rows.group.split() ? 1.0 : layer->scale, Write::Accumulate);  // y +=", WALK,
+     "2: lora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: LoRA scale missing in row-parallel layers", "src/model/linear.cpp", "y, layer.scale, Write::Accumulate);",
+     "y, rows.group.split() ? 1.0 : layer.scale, Write::Accumulate);", WALK,
+     "2: lora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: bias added by every rank before the sum as well", "src/model/linear.cpp",
+     "project(partial.wide(), layer.a ? partial.low(0, layer.rank()) : Tensor());",
+     "project(partial.wide(), layer.a ? partial.low(0, layer.rank()) : Tensor());\n"
+     "        if (layer.bias) ops::bias_add(ctx, layer.bias->weight, partial.wide());", WALK,
+     "2: full tied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: bias gradient of all rows on every rank", "src/model/linear.cpp",
+     "if (part == BackwardPart::Both) backward_weight(ctx, layer, all, x, dy);",
+     "if (part == BackwardPart::Both) backward_weight(ctx, layer, all, x, all);", WALK,
+     "2: full tied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: dropout masks of the first columns everywhere", "src/model/transformer.cpp", ".first_column = l.a->box.offset[1]",
+     ".first_column = 0", WALK, "2: lora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: dropout masks of the first rows everywhere", "src/model/linear.h", "return ids ? group.own_rows(ids) : ids;",
+     "return ids ? ids.rows(0, ids.extent(0) / group.size()) : ids;", WALK,
+     "2: lora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: softmax statistics not combined", "src/model/head.cpp", "all.reshape({group.size(), n, 3})", "own.reshape({1, n, 3})", WALK,
+     "2: full untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("tensor: padding rows of the vocabulary used", "src/model/head.h", "weight->weight.rows(0, weight->box.shape[0])", "weight->weight",
+     WALK, "2: full untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("data: every rank takes the first one's samples", "src/train/trainer.cpp",
+     "mesh_.sizes().data, mesh_.place().data, config_", "mesh_.sizes().data, 0, config_", WALK,
+     "3: full untied apart + data 3 tensor 1 pipeline 1 zero 0 1f1b micro 2"),
+    ("data: norm counted by every rank of zero 0", "src/engine/optimizer.cpp", "&& buckets_.first_owner(); ++b", "; ++b", WALK,
+     "3: full untied apart + data 3 tensor 1 pipeline 1 zero 0 1f1b micro 2"),
+    ("norm of this rank's parts only", "src/engine/optimizer.cpp", "world_.all_reduce(ctx.stream, sum_);", "", WALK,
+     "2: full untied apart + data 2 tensor 1 pipeline 1 zero 1 1f1b micro 2"),
+    ("zero 2: sums of earlier micro-batches lost", "parallel/gradient_buckets.cpp", "ops::axpy(ctx, 1.0, sum, bucket.shard.gradient);",
+     "ops::cast(ctx, sum, bucket.shard.gradient);", WALK, "2: full untied apart + data 2 tensor 1 pipeline 1 zero 2 1f1b micro 1"),
+    ("zero 2: transit buffer not zeroed", "parallel/gradient_buckets.cpp",
+     "ops::axpy(ctx, 1.0, sum, bucket.shard.gradient);\n    ops::zero(ctx, bucket.gradient);",
+     "ops::axpy(ctx, 1.0, sum, bucket.shard.gradient);", WALK, "2: full untied apart + data 2 tensor 1 pipeline 1 zero 2 1f1b micro 1"),
+    ("zero 1: one bucket not gathered", "parallel/gradient_buckets.cpp",
+     "const Bucket& bucket = at(b);\n    if (bucket.pieces.empty()) return;\n    const OwnedShard",
+     "const Bucket& bucket = at(b);\n    if (bucket.pieces.empty() || b == 2) return;\n    const OwnedShard", WALK,
+     "2: full untied apart + data 2 tensor 1 pipeline 1 zero 1 1f1b micro 2"),
+    ("zero 1: rectangles from their row's beginning", "src/engine/rectangles.cpp", "column = first % width;", "column = 0;", WALK,
+     "2: full untied apart + data 2 tensor 1 pipeline 1 zero 1 1f1b micro 2"),
+    ("zero 1: state of a piece's first rectangle in all of them", "src/engine/train_state.cpp", "offset += box.shape.elements();", "", WALK,
+     "2: full untied apart + data 2 tensor 1 pipeline 1 zero 1 1f1b micro 2"),
+    ("checkpoint: moments of a piece's first rectangle in all of them", "src/engine/train_state.cpp",
+     "return flat.rows(box.offset, box.offset + box.box.shape.elements());",
+     "const std::int64_t at = part == StatePart::Master ? box.offset : buckets_.owned(box.bucket).pieces[0].offset;\n"
+     "    return flat.rows(at, at + box.box.shape.elements());", WALK_RESUME, "2: data 2 tensor 1 pipeline 1"),
+    ("pipeline: tied embedding's copies not summed", "parallel/gradient_buckets.cpp", "add_up(ctx, groups_.ends, &Parameter::sum_over_ends);",
+     "", WALK, "2: full tied apart + data 1 tensor 1 pipeline 2 zero 2 1f1b micro 2"),
+    ("pipeline: tied embedding counted twice in the norm", "src/model/parameters.cpp", "p.counts_in_norm = copy != Copy::Last;", "", WALK,
+     "2: full tied apart + data 1 tensor 1 pipeline 2 zero 2 1f1b micro 2"),
+    ("pipeline: the head's copy of a tied embedding not reduced", "parallel/lowering.cpp",
+     "if (tied && unit == units() - 1 && unit != 0 && trained(0)) buckets.push_back(0);", "", WALK,
+     "4: full tied apart + data 2 tensor 1 pipeline 2 zero 0 1f1b micro 1"),
+    ("pipeline: the head's bucket not reduced", "parallel/insert_reductions.cpp", "held_.push_back(reduce(i, bucket));",
+     "if (bucket != lowering_.units() - 1) held_.push_back(reduce(i, bucket));", WALK,
+     "4: full untied apart + data 2 tensor 1 pipeline 2 zero 0 1f1b micro 1"),
+    ("pipeline: validation loss of this stage only", "src/train/evaluate.cpp", "e.mesh.world().sum(batch_sum);", "", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 1f1b micro 2"),
+    ("pipeline: the first slot's output sent", "src/engine/model_stage.cpp", "return slot(in).inputs.back();",
+     "return slots_.at(static_cast<std::size_t>(in.chunk)).front().inputs.back();", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 1f1b micro 2"),
+    ("pipeline: gradient of the first slot sent", "src/engine/model_stage.cpp", "return slot(in).gradient;",
+     "return slots_.at(static_cast<std::size_t>(in.chunk)).front().gradient;", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 1f1b micro 2"),
+    ("pipeline: slot free before its backward", "parallel/lowering.cpp", "if (last[key] == i) unused",
+     "if (last[key] == i || instruction.op == Op::SendForward) unused", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 1f1b micro 1"),
+    ("zb-h1: weight gradients of one layer forgotten", "src/engine/model_stage.cpp",
+     "if (!is_layer(unit)) continue;\n        const auto at", "if (!is_layer(unit) || unit == 4) continue;\n        const auto at", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 zb-h1 micro 2"),
+    ("zb-h1: last weight gradients forgotten", "parallel/schedules.cpp",
+     "while (weights < shape.micro_batches)", "while (weights + 1 < shape.micro_batches)", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 zb-h1 micro 2"),
+    ("zb-h1: gradient kept for later not copied", "src/model/block.cpp", "if (deferred) ops::cast(ctx, dy, deferred->o);", "", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 zb-h1 micro 2"),
+    ("interleaved: backward begins with the first chunk", "parallel/schedules.cpp", "op == Op::Forward ? chunk : shape.chunks - 1 - chunk",
+     "chunk", WALK, "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 interleaved micro 2"),
+    ("recomputed from the layer before", "src/engine/model_stage.cpp", "s.batch->view, arena, s.inputs[at], y);",
+     "s.batch->view, arena, s.inputs[std::max<std::size_t>(at, 1) - 1], y);", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 1f1b micro 2 recompute"),
+    ("recomputed: a layer too many let go", "src/engine/model_stage.cpp", "stack.release(s.stacked[at].first);",
+     "stack.release(s.stacked[at].first - s.stacked[at].first / 8);", WALK,
+     "2: full untied apart + data 1 tensor 1 pipeline 2 zero 2 1f1b micro 2 recompute"),
+]
+
+def run(command: list, directory: Path, more: dict = {}) -> subprocess.CompletedProcess:
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=directory, env={**os.environ, **more}, capture_output=True, text=True, check=False)
 
 
-def build(tree: Path, targets: list) -> None:
-    result = run(["cmake", "--build", "build", "-j2", "--target", *targets], tree)
+def build(tree: Path, wanted: list) -> None:
+    result = run(["cmake", "--build", "build", "-j2", "--target", *wanted], tree)
     if result.returncode != 0:
         sys.exit(f"does not build:\n{result.stdout[-3000:]}{result.stderr[-3000:]}")
 
@@ -86,11 +196,26 @@ def prepare(tree: Path) -> None:
     configured = run(["cmake", "-S", ".", "-B", "build"], tree)
     if configured.returncode != 0:
         sys.exit(configured.stdout + configured.stderr)
-    build(tree, ["tandem", "golden_test", "layout_test", "resume_test"])
+
+
+def is_walk(program: str) -> bool:
+    return program in (WALK, WALK_RESUME)
+
+
+def targets(program: str) -> list:
+    """What is built to run `program`."""
+    return ["walk"] if is_walk(program) else ["tandem", program.rsplit("/", maxsplit=1)[-1]]
 
 
 def fails(tree: Path, program: str, tests: str) -> bool:
-    return run([tree / "build/tests" / program, f"--gtest_filter={tests}"], tree).returncode != 0
+    if not is_walk(program):
+        return run([tree / "build/tests" / program, f"--gtest_filter={tests}"], tree).returncode != 0
+    ranks, only = tests.split(": ")
+    scratch = tree / "build/mutants-scratch"  # what a mutant leaves behind when it is ended
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    words = [tree / "build/tests/invariance/walk", *program.split()[1:], "--only", only]
+    return run([tree / "tests/support/mpi-run", ranks, SECONDS_A_WALK, *words], tree, {"TMPDIR": str(scratch)}).returncode != 0
 
 
 def main() -> None:
@@ -100,24 +225,29 @@ def main() -> None:
     arguments = parser.parse_args()
     tree = arguments.work.resolve()
     prepare(tree)
-    chosen = [mutant for mutant in MUTANTS if not arguments.names or any(word in mutant[0] for word in arguments.names)]
+    chosen = [mutant for mutant in [*MUTANTS, *PARALLEL] if not arguments.names or any(word in mutant[0] for word in arguments.names)]
+    pairs = dict.fromkeys((program, tests) for *_, program, tests in chosen)
+    build(tree, sorted({target for program, _ in pairs for target in targets(program)}))
     # What fails on the unbroken tree proves nothing.
-    for program, tests in dict.fromkeys((program, tests) for *_, program, tests in chosen):
+    for program, tests in pairs:
         if fails(tree, program, tests):
             sys.exit(f"{program} {tests} fails without any mutant")
     survivors = 0
+    print("| mutant | seen by | | s |\n|---|---|---|---|", flush=True)
     for name, file, text, replacement, program, tests in chosen:
         original = (tree / file).read_text()
+        seconds = ""
         if original.count(text) != 1:
             verdict = f"does not apply: the text occurs {original.count(text)} times in {file}"
         else:
             (tree / file).write_text(original.replace(text, replacement))
-            build(tree, ["tandem"])
+            build(tree, targets(program))
+            start = time.time()
             verdict = "seen" if fails(tree, program, tests) else "SURVIVES"
+            seconds = f"{time.time() - start:.0f}"
             (tree / file).write_text(original)
         survivors += verdict != "seen"
-        print(f"{name}: {verdict} ({program} {tests})", flush=True)
-    build(tree, ["tandem"])
+        print(f"| {name} | `{program.rsplit('/', maxsplit=1)[-1]}`, `{tests}` | {verdict} | {seconds} |", flush=True)
     sys.exit(1 if survivors else 0)
 
 

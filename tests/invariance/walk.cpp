@@ -1,10 +1,12 @@
-// walk [--full] [--resume] [--only TEXT] [--table FILE]: trains the cases of the matrix one after another on the ranks it is started with
-// (8 for all of it), compares each with one rank's result, prints a row a case, and fails if any is out of bounds.
-//   --full    every combination for just so many ranks rather than every pair of settings for up to so many
-//   --resume  instead: half of the steps by one layout, the rest by another, for all (or some) pairs of layouts
-//   --only    cases whose name contains TEXT
+// walk [--full] [--resume] [--only TEXT] [--table FILE] [--references DIR]: trains the cases of the matrix one after another on the ranks
+// it is started with (8 for all of it), compares each with one rank's result, prints a row a case, and fails if any is out of bounds.
+//   --full        every combination for just so many ranks rather than every pair of settings for up to so many
+//   --resume      instead: two of three steps by one layout, the last by another, for all (or some) pairs of layouts
+//   --only        of all combinations, those whose name, "SUBJECT; LAYOUT" as in the rows, contains TEXT, or each part of "TEXT + TEXT"
+//   --references  keep one rank's results there, and take those that are there
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +23,7 @@ namespace fs = std::filesystem;
 struct Options {
     bool full = false, resume = false;
     std::string only, table;
+    fs::path references;
 };
 
 Options parse(int argc, char** argv) {
@@ -31,6 +34,7 @@ Options parse(int argc, char** argv) {
         else if (word == "--resume") o.resume = true;
         else if (word == "--only" && i + 1 < argc) o.only = argv[++i];
         else if (word == "--table" && i + 1 < argc) o.table = argv[++i];
+        else if (word == "--references" && i + 1 < argc) o.references = argv[++i];
         else fail(Failure::Configuration, "unknown option {}", word);
     }
     return o;
@@ -56,12 +60,15 @@ public:
     }
 
     int run() {
+        const auto start = std::chrono::steady_clock::now();
         if (options_.resume) resume_pairs();
         else matrix();
-        say(fmt::format(
-            "{} cases, {} out of bounds; largest differences: fp32 loss {:.1e} norm {:.1e} update {:.1e}, fp64 loss {:.1e} norm {:.1e} "
-            "update {:.1e}",
-            cases_, failed_, worst_[0].loss, worst_[0].norm, worst_[0].update, worst_[1].loss, worst_[1].norm, worst_[1].update));
+        say(fmt::format("{} cases, {} out of bounds, {:.0f} s", cases_, failed_,
+                        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+        for (const auto& [precision, worst] : worst_) {
+            say(fmt::format("largest differences in {}: loss {:.1e}, norm {:.1e}, update {:.1e}", precision, worst.loss, worst.norm,
+                            worst.update));
+        }
         if (runtime_.rank() == 0) fs::remove_all(root_);
         std::array<std::int64_t, 1> failed = {failed_};
         runtime_.world().max(failed);
@@ -70,9 +77,11 @@ public:
 
 private:
     void matrix() {
-        auto cases = whole_matrix(runtime_.size(), kLayers);
+        auto cases = whole_matrix(runtime_.size());
+        if (!options_.full && options_.only.empty()) cases = pairwise(cases);
+        const auto spots = spot_checks(runtime_.size());
+        cases.insert(cases.end(), spots.begin(), spots.end());
         if (options_.full) std::erase_if(cases, [&](const MatrixCase& c) { return c.layout.ranks() != runtime_.size(); });
-        else cases = pairwise(cases);
         for (const MatrixCase& c : cases) {
             if (skip(name(c.subject) + "; " + name(c.layout))) continue;
             const Reference& want = reference(c.subject);
@@ -86,7 +95,7 @@ private:
     [[nodiscard]] std::vector<MatrixLayout> shapes() const {
         std::vector<MatrixLayout> list;
         const char* schedules[] = {"1f1b", "zb-h1", "gpipe"};
-        for (const MatrixCase& c : whole_matrix(runtime_.size(), kLayers)) {
+        for (const MatrixCase& c : whole_matrix(runtime_.size())) {
             const MatrixLayout& l = c.layout;
             const bool known = std::any_of(list.begin(), list.end(), [&](const MatrixLayout& k) {
                 return k.data == l.data && k.tensor == l.tensor && k.pipeline == l.pipeline;
@@ -96,7 +105,8 @@ private:
             const std::size_t n = list.size();
             list.back().zero = l.data > 1 ? static_cast<int>(n % 3) : 2;
             list.back().schedule = l.pipeline > 1 ? schedules[n % 3] : "1f1b";
-            list.back().micro_batch = 1 + static_cast<int>(n % 2);
+            list.back().micro_batch = l.data == 4 ? 1 : 1 + static_cast<int>(n % 2);
+            list.back().by_hand = l.pipeline > 1 && n % 4 == 1;
         }
         return list;
     }
@@ -104,7 +114,12 @@ private:
     void resume_pairs() {
         const auto layouts = shapes();
         for (std::size_t a = 0; a < layouts.size(); ++a) {
-            const MatrixSubject subject{.full = a % 2 == 0, .tied = a % 3 == 0, .packed = a % 4 == 3, .exact = a % 5 == 1};
+            const MatrixSubject subject{.full = a % 2 == 0,
+                                        .tied = a % 3 == 0,
+                                        .packed = a % 4 == 3,
+                                        .sgd = a % 6 == 5,
+                                        .precision = a % 5 == 1 ? Precision::Fp64 : Precision::Fp32,
+                                        .batch = 12};
             const std::string first = fresh("first");
             bool trained = false;
             for (std::size_t b = 0; b < layouts.size(); ++b) {
@@ -127,7 +142,14 @@ private:
         }
     }
 
-    [[nodiscard]] bool skip(const std::string& label) const { return label.find(options_.only) == std::string::npos; }
+    [[nodiscard]] bool skip(const std::string& label) const {
+        for (std::size_t first = 0; first <= options_.only.size();) {
+            const std::size_t end = std::min(options_.only.find(" + ", first), options_.only.size());
+            if (label.find(options_.only.substr(first, end - first)) == std::string::npos) return true;
+            first = end + 3;
+        }
+        return false;
+    }
 
     /// An empty directory's name, the same on every rank.
     std::string fresh(const std::string& what) {
@@ -143,13 +165,18 @@ private:
         auto& known = references_[subject];
         if (known) return *known;
         known.emplace();
-        const MatrixLayout one;
-        const std::string start = (root_ / "start").string(), result = (root_ / "reference").string();
-        for (const std::string& path : {start, result}) {
-            if (runtime_.rank() == 0) fs::remove_all(path);
+        const fs::path kept = (options_.references.empty() ? root_ / "references" : options_.references) / name(subject);
+        const std::string start = kept / "start", result = kept / "result";
+        const fs::path complete = kept / "complete";
+        runtime_.world().barrier();
+        if (!fs::exists(complete)) {
+            MatrixSubject still = subject;
+            still.sgd = false;  // whose learning rate is its own
+            train_case(runtime_, still, {}, start, {"--optimizer.learning_rate", "0", "--training.max_steps", "1"});
+            train_case(runtime_, subject, {}, result);
+            if (runtime_.rank() == 0) std::ofstream(complete).put('\n');
+            runtime_.world().barrier();
         }
-        train_case(runtime_, subject, one, start, {"--optimizer.learning_rate", "0", "--training.max_steps", "1"});
-        train_case(runtime_, subject, one, result);
         if (runtime_.rank() == 0) *known = {read_result(subject, result), read_result(subject, start).weights};
         return *known;
     }
@@ -160,7 +187,7 @@ private:
         const Deviation d = compare(read_result(subject, output), want.result, want.start);
         const bool good = within(d, bounds_of(subject));
         if (!good) ++failed_;
-        Deviation& worst = worst_[subject.exact ? 1 : 0];
+        Deviation& worst = worst_[precision_name(subject.precision)];
         worst = {std::max(worst.loss, d.loss), std::max(worst.norm, d.norm), std::max(worst.update, d.update), worst.other || d.other};
         say(fmt::format("{} | {} | {} | loss {:.1e} | norm {:.1e} | update {:.1e}{}", good ? "ok  " : "FAIL", name(subject), label, d.loss,
                         d.norm, d.update, d.other ? " | counts differ" : ""));
@@ -174,12 +201,11 @@ private:
         std::ofstream(options_.table, cases_ <= 1 ? std::ios::trunc : std::ios::app) << line << "\n";
     }
 
-    static constexpr int kLayers = 5;
     Runtime& runtime_;
     Options options_;
     fs::path root_;
     std::map<MatrixSubject, std::optional<Reference>> references_;
-    Deviation worst_[2];
+    std::map<std::string, Deviation> worst_;
     int made_ = 0, cases_ = 0, failed_ = 0;
 };
 
