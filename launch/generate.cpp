@@ -116,6 +116,9 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");
+    for (const auto* key : {"parallel.tensor", "parallel.pipeline"}) {
+        if (line.given(key)) request.config.origins.push_back({key, "command line"});
+    }
     const RankLayout layout = resolve_layout(request.config, runtime.size(), Purpose::Eval);
     Mesh mesh(runtime.world(), mesh_of(layout));
     if (mesh.place().data == 0) run(runtime, request, mesh, layout);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include <fmt/ranges.h>
+
 #include "kernels/base/error.h"
 
 namespace tandem {
@@ -82,8 +84,10 @@ void check_values(const RunConfig& config) {
     const auto& layers = config.parallel.layers;
     const auto stages = config.parallel.pipeline * config.parallel.chunks;
     if (!layers.empty() && static_cast<std::int64_t>(layers.size()) != stages) {
-        fail(Failure::Configuration, "{}: parallel.layers has {} entries, parallel.pipeline x parallel.chunks = {} stages need {}",
-             config.origin("parallel.layers"), layers.size(), stages, stages);
+        fail(Failure::Configuration,
+             "{}: parallel.layers = {} has {} of the {} numbers that parallel.pipeline x parallel.chunks = {} x {} needs",
+             config.origin("parallel.layers"), fmt::join(layers, ","), layers.size(), stages, config.parallel.pipeline,
+             config.parallel.chunks);
     }
     const auto& targets = config.lora.target_modules;
     if (targets.size() > 1 && std::find(targets.begin(), targets.end(), "all-linear") != targets.end()) {

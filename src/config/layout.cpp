@@ -10,16 +10,19 @@ RankLayout resolve_layout(const RunConfig& config, std::int64_t ranks, Purpose p
     layout.pipeline = config.parallel.pipeline;
     const auto others = layout.tensor * layout.pipeline;
     if (!config.parallel.data && ranks % others != 0) {
-        fail(Failure::Configuration,
-             "parallel.tensor x parallel.pipeline = {} x {} does not divide the job's {} ranks; start a multiple of {}", layout.tensor,
-             layout.pipeline, ranks, others);
+        const auto* const key = layout.tensor > 1 ? "parallel.tensor" : "parallel.pipeline";
+        fail(
+            Failure::Configuration,
+            "{}: parallel.tensor x parallel.pipeline = {} x {} does not divide the job's {} rank{}; start {} or a multiple of it, or lower "
+            "them",
+            config.origin(key), layout.tensor, layout.pipeline, ranks, ranks == 1 ? "" : "s", others);
     }
     layout.data = config.parallel.data.value_or(ranks / others);
     if (layout.data * others != ranks) {
         fail(Failure::Configuration,
-             "{}: parallel.data x tensor x pipeline = {} x {} x {} = {}, but the job has {} ranks; start {} or leave parallel.data out",
+             "{}: parallel.data x tensor x pipeline = {} x {} x {} = {}, but the job has {} rank{}; start {} or leave parallel.data out",
              config.origin("parallel.data"), layout.data, layout.tensor, layout.pipeline, layout.data * others, ranks,
-             layout.data * others);
+             ranks == 1 ? "" : "s", layout.data * others);
     }
     if (purpose != Purpose::Train && purpose != Purpose::Plan) return layout;
     const auto global = config.training.global_batch_size;

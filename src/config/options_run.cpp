@@ -26,7 +26,11 @@ void add_parallel(std::vector<Option>& table) {
         [](std::string_view text) {
             std::vector<std::int64_t> layers;
             if (text == "auto") return layers;
-            for (const auto& entry : parse_list(text)) layers.push_back(parse_integer(entry, {1, 1e6}));
+            try {
+                for (const auto& entry : parse_list(text)) layers.push_back(parse_integer(entry, {1, 1e6}));
+            } catch (const BadValue&) {
+                throw BadValue("auto, or the number of layers of each part, from 1, comma-separated");
+            }
             return layers;
         },
         [](const std::vector<std::int64_t>& layers) { return layers.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(layers); });

@@ -14,15 +14,16 @@ namespace {
 void check_enough_layers(const RunConfig& config, std::int64_t stages, std::int64_t chunks, const ModelConfig& model) {
     const std::int64_t parts = stages * chunks;
     if (parts <= model.layers) return;
+    const std::string layers = fmt::format("{} layer{}", model.layers, model.layers == 1 ? "" : "s");
     if (chunks == 1) {
-        fail(Failure::Configuration, "{}: parallel.pipeline = {}, but the model has {} layers, and each stage needs one; use at most {}",
-             config.origin("parallel.pipeline"), stages, model.layers, model.layers);
+        fail(Failure::Configuration, "{}: parallel.pipeline = {}, but the model has {}, and each stage needs one; use at most {}",
+             config.origin("parallel.pipeline"), stages, layers, model.layers);
     }
+    const std::int64_t most = std::max<std::int64_t>(model.layers / stages, 1);
     fail(Failure::Configuration,
-         "{}: parallel.pipeline x parallel.chunks = {} x {} = {} parts, but the model has {} layers, and each part needs one; use at most "
-         "{} "
-         "chunks, or fewer stages",
-         config.origin("parallel.chunks"), stages, chunks, parts, model.layers, std::max<std::int64_t>(model.layers / stages, 1));
+         "{}: parallel.pipeline x parallel.chunks = {} x {} = {} parts, but the model has {}, and each part needs one; use at most {} "
+         "chunk{}, or fewer stages",
+         config.origin("parallel.chunks"), stages, chunks, parts, layers, most, most == 1 ? "" : "s");
 }
 
 std::vector<UnitRange> typed_parts(const RunConfig& config, std::int64_t parts, const ModelConfig& model) {

@@ -15,6 +15,9 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+/// The sign of what is not a number means nothing, and differs from machine to machine.
+std::string spelled(double loss) { return std::isnan(loss) ? "nan" : fmt::format("{}", loss); }
+
 }  // namespace
 
 void Trainer::say(const std::string& line) const {
@@ -135,7 +138,7 @@ int Trainer::run() {
         if (!result.finite) {
             const std::string first = engine_->first_non_finite();
             const std::string what =
-                fmt::format("step {}: the loss is {}{}", done_ + 1, result.record.loss,
+                fmt::format("step {}: the loss is {}{}", done_ + 1, spelled(result.record.loss),
                             first.empty() ? "" : fmt::format(", the gradient of '{}' (and perhaps of others) is not finite", first));
             if (config_.training.nonfinite == NonFinite::Stop) {
                 fail(Failure::Diverged, "{}; the last checkpoint is kept. Lower optimizer.learning_rate, or set training.nonfinite = skip",

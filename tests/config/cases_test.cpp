@@ -87,9 +87,9 @@ constexpr Case kCases[] = {
     {"watchdog.deadline = soon\n", "watchdog.deadline = soon: expected a time"},
     {"lora.target_modules = q_proj,\n", "lora.target_modules = q_proj,: expected a comma-separated list"},
     {"lora.target_modules = all-linear,q_proj\n", "all-linear stands alone"},
-    {"parallel.layers = 20,x\n", "parallel.layers = 20,x: expected a whole number"},
-    {"parallel.layers = 20,0\n", "parallel.layers = 20,0: expected a whole number, from 1 to"},
-    {"parallel.layers = 20,12\n", "parallel.layers has 2 entries"},
+    {"parallel.layers = 20,x\n", "parallel.layers = 20,x: expected auto, or the number of layers of each part"},
+    {"parallel.layers = 20,0\n", "parallel.layers = 20,0: expected auto, or the number of layers of each part, from 1"},
+    {"parallel.layers = 20,12\n", "parallel.layers = 20,12 has 2 of the 1 numbers"},
     // What this version does not build.
     {"method.type = qlora\n", "run.ini:5: method.type = qlora is not built in this version of tandem; use lora or full"},
     {"model.dtype = fp16\n", "model.dtype = fp16 is not built"},

@@ -107,6 +107,8 @@ refuse_by 3 2 "unknown subcommand 'trian'" trian
 grep -q '^all_reduce = 16777216:' here.ini || complain "doctor's hardware file has no measured all_reduce"
 accept plan "$root/configs/bench-lora-135m.ini" --model.path "$root/configs/models/smollm2-135m" --hardware here.ini --training.micro_batch_size 2
 grep -q ': 2 ranks' out || complain "plan does not see the two ranks of doctor's hardware file"
+accept plan "$root/configs/bench-lora-135m.ini" --model.path "$root/configs/models/smollm2-135m" --hardware here.ini --training.micro_batch_size 2 \
+    --ranks 1 --parallel.schedule interleaved --parallel.chunks 2 --parallel.zero 2 # one rank has no use for these, and no complaint
 "$program" plan "$root/configs/bench-lora-135m.ini" --model.path "$root/configs/models/smollm2-135m" --hardware here.ini --training.micro_batch_size 2 \
     --device.memory_limit 100MiB >out 2>err
 [ $? -eq 4 ] || complain 'plan of what does not fit: exit code is not 4'

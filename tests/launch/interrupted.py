@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""interrupted.py PROGRAM ROOT [--instants N] [--seed S]: a run of two ranks that is killed goes on as if it had not been.
+"""interrupted.py PROGRAM ROOT [--instants N] [--seed S]: a run that is killed goes on as if it had not been: two data-parallel ranks, and
+four ranks that are two pipelines of two stages whose optimizer state is shared out.
 
 `kill -9` at N random instants, of one rank or of the whole job, every second time while a checkpoint is being written. A run is killed up to
 three times; every start must go on from the newest checkpoint, which must be complete; log.jsonl has no torn line, no step twice and is
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 
 STEPS = 10
+SOON = 10  # seconds from kill -9 of a rank to the job's end
 PATIENCE = 120  # seconds for a start, with the machine busy
 ENDS_WITHIN = 20  # seconds for what is left of a job after kill -9 of one of its ranks
 TIMES = ("step_seconds", "tokens_per_second", "memory_peak_bytes", "rss_peak_bytes")  # differ from run to run
@@ -39,8 +41,10 @@ overlong = split
 every = 3
 max_samples = 2
 [training]
-global_batch_size = 2
+global_batch_size = {batch}
 max_steps = {steps}
+[parallel]
+{layout}
 [checkpoint]
 every = 1
 [output]
@@ -76,7 +80,7 @@ def family(process):
 
 
 class Job:
-    """A start of the program on two ranks; `words` start it."""
+    """A start of the program; `words` start it."""
 
     def __init__(self, words, output):
         self.output = output
@@ -183,9 +187,10 @@ def check_end(output, straight):
 
 
 class Suite:
-    def __init__(self, program, root, scratch):
-        self.program, self.root, self.scratch, self.outputs = program, root, scratch, 0
-        self.mpi = [root / "tests/support/mpi-run", 2, PATIENCE, program]
+    def __init__(self, program, root, scratch, ranks=2, layout="", batch=2):
+        self.program, self.root, self.scratch, self.outputs, self.ranks = program, root, scratch, 0, ranks
+        self.layout, self.batch = layout, batch
+        self.mpi = [root / "tests/support/mpi-run", ranks, PATIENCE, program]
         self.straight = self.fresh_output()
         start = time.monotonic()
         self.finish(self.straight)
@@ -193,8 +198,9 @@ class Suite:
 
     def fresh_output(self):
         self.outputs += 1
-        output = self.scratch / f"run{self.outputs}"
-        (self.scratch / f"{output.name}.ini").write_text(CONFIG.format(root=self.root, steps=STEPS, output=output))
+        output = self.scratch / f"run{self.ranks}-{self.outputs}"
+        text = CONFIG.format(root=self.root, steps=STEPS, output=output, layout=self.layout, batch=self.batch)
+        (self.scratch / f"{output.name}.ini").write_text(text)
         return output
 
     def start(self, output, launcher=None):
@@ -226,10 +232,14 @@ class Suite:
 
     def kill(self, instants):
         done = torn = 0
-        while done < instants:
+
+        def enough():  # a save may be over by the time the signal arrives
+            return done >= instants and (torn > 0 or done >= 4 * instants)
+
+        while not enough():
             output = self.fresh_output()
             for _ in range(3):
-                if done == instants or not self.kill_once(output, saving=done % 2 == 1):
+                if enough() or not self.kill_once(output, saving=done % 2 == 1):
                     break
                 done += 1
                 torn += is_saving(output)
@@ -237,6 +247,23 @@ class Suite:
             check_end(output, self.straight)
         print(f"killed at {done} instants, {torn} of them in the middle of a save")
         expect(torn > 0, "no kill met a save")
+
+    def lose_a_rank(self):
+        """What is left of a job after kill -9 of one of its ranks ends soon, and says once what happened."""
+        output = self.fresh_output()
+        job = self.start(output)
+        expect(job.wait_until(lambda: newest_checkpoint(output) >= 1), f"ended before a rank could be killed:\n{job.text()}")
+        start = time.monotonic()
+        job.kill(everything=False)
+        code = job.wait(ENDS_WITHIN)
+        seconds = time.monotonic() - start
+        said = job.text()
+        expect(code not in (0, 75), f"exit code {code} after kill -9 of a rank:\n{said}")
+        expect(seconds <= SOON, f"{seconds:.1f} s from kill -9 of a rank to the end of the job:\n{said}")
+        expect(len(re.findall(r"exited on signal 9|signal 9 \(Killed\)", said)) == 1, f"not told once that a rank was killed:\n{said}")
+        expect("tandem: error: " not in said, f"a rank that only lost a peer reports an error of its own:\n{said}")
+        check_between(output)
+        print(f"kill -9 of one of {self.ranks} ranks: exit code {code} after {seconds:.1f} s")
 
     def stop(self, name, number, launcher, receiver):
         """A signal in the middle of the run: exit code 75, and the next start goes on."""
@@ -271,6 +298,11 @@ def main():
             suite.kill(arguments.instants)
             suite.stop("SIGUSR1 at mpirun", signal.SIGUSR1, None, "mpirun|orterun|prterun")
             suite.stop("SIGTERM at launch/tandem", signal.SIGTERM, [arguments.root / "launch/tandem", "-n", 2], None)
+            pipelines = Suite(arguments.program, arguments.root, Path(directory), ranks=4, layout="pipeline = 2\nzero = 2", batch=4)
+            print(f"two pipelines, uninterrupted: {pipelines.seconds:.1f} s", flush=True)
+            pipelines.lose_a_rank()
+            pipelines.kill(max(arguments.instants // 3, 2))
+            pipelines.stop("SIGUSR1 at mpirun", signal.SIGUSR1, None, "mpirun|orterun|prterun")
         except Wrong as what:
             sys.exit(f"FAILED: {what}")
 

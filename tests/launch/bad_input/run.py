@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py PROGRAM ROOT [NAME...]: over a hundred broken files, command lines and paths, each given to the real program.
 
-Every row of the tables must end with its exit code, on one rank, and for train and eval on two; with exactly one `tandem: error:` line, which
+Every row of the tables must end with its exit code, on one rank, and for train and eval on two, or on as many as it says; with exactly one `tandem: error:` line, which
 names the file, line, key or tensor; and with nothing new in the working directory but what a refused run may leave. NAME picks the rows whose
 names contain it. Needs Python 3 alone.
 """
@@ -17,6 +17,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import table_layout
 import table_model
 import table_plan
 import table_state
@@ -62,8 +63,16 @@ def full_disk(word):
     return limit_files
 
 
+def ranks_of(command):
+    """The numbers of ranks to start a row's command on, and the command without "ranks:4"."""
+    first, _, rest = command.partition(" ")
+    if first.startswith("ranks:"):
+        return (int(first.split(":")[1]),), rest
+    return ((1, 2) if first in ("train", "eval") else (1,)), command
+
+
 def start(case, folder, program, root, ranks):
-    words = case[2].split()
+    words = ranks_of(case[2])[1].split()
     limit = full_disk(words[0])
     words = [program] + (words[1:] if limit else words)
     if ranks > 1:
@@ -116,7 +125,7 @@ def make_good(scratch, program, root):
 
 def main():
     program, root, names = str(Path(sys.argv[1]).resolve()), Path(sys.argv[2]).resolve(), sys.argv[3:]
-    cases = table_typed.CASES + table_model.CASES + table_text.CASES + table_state.CASES + table_plan.CASES
+    cases = table_typed.CASES + table_model.CASES + table_text.CASES + table_state.CASES + table_plan.CASES + table_layout.CASES
     labels = [case[0] for case in cases]
     assert len(set(labels)) == len(labels), sorted(label for label in labels if labels.count(label) > 1)
     if names:
@@ -130,7 +139,7 @@ def main():
         with ThreadPoolExecutor(max_workers=5 * (os.cpu_count() or 1)) as pool:
             for case in cases:
                 good = trained if case in table_state.CASES else fresh
-                for ranks in (1, 2) if case[2].startswith(("train", "eval")) else (1,):
+                for ranks in ranks_of(case[2])[0]:
                     work.append((case, ranks, pool.submit(check, case, good, scratch, program, root, ranks)))
             for case, ranks, result in work:
                 complaints, said = result.result()
