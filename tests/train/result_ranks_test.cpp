@@ -32,21 +32,29 @@ std::string read_all(const fs::path& file) {
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
+/// What the ranks of a layout hand over, with the very last element of `broken` (where a tensor is named) made infinite.
+void write(const MeshIndex& sizes, const Sharding& sharding, const fs::path& to, const std::string& broken = "") {
+    on_ranks(sizes, [&](Communicator& world) {
+        PlacedState placed(world, sizes, sharding);
+        placed.fill();
+        const OwnedBox* last = nullptr;
+        for (const OwnedBox& owned : placed.state->owned()) {
+            const Parameter& p = placed.state->parameter(owned);
+            bool at_end = p.name == broken;
+            for (int i = 0; i < p.global.dims(); ++i) at_end = at_end && owned.box.offset[i] + owned.box.shape[i] == p.global[i];
+            if (at_end) last = &owned;
+        }
+        if (last) {
+            auto values = placed.read(*last, StatePart::Master);
+            values.back() = std::numeric_limits<float>::infinity();
+            placed.state->write(placed.ctx, *last, StatePart::Master, std::as_bytes(std::span(values)));
+        }
+        write_result(world, trained_tensors(placed.ctx, *placed.state, whole_table()), header(1).recipe, to);
+    });
+}
+
 TEST(ResultOverRanks, IsThatOfOneRankInAnyLayoutAndThatOfTheCheckpoint) {
     const SharedDirectory directory;
-    const auto write = [&](const MeshIndex& sizes, const Sharding& sharding, const fs::path& to, float broken = 0) {
-        on_ranks(sizes, [&](Communicator& world) {
-            PlacedState placed(world, sizes, sharding);
-            placed.fill();
-            const OwnedBox& last = placed.state->owned().back();
-            if (broken != 0 && world.rank() + 1 == world.size()) {
-                auto values = placed.read(last, StatePart::Master);
-                values.back() = broken;
-                placed.state->write(placed.ctx, last, StatePart::Master, std::as_bytes(std::span(values)));
-            }
-            write_result(world, trained_tensors(placed.ctx, *placed.state, whole_table()), header(1).recipe, to);
-        });
-    };
     const auto one = directory.path() / "one", file = fs::path("adapter_model.safetensors");
     write({1, 1, 1}, {}, one);
     int number = 0;
@@ -63,17 +71,24 @@ TEST(ResultOverRanks, IsThatOfOneRankInAnyLayoutAndThatOfTheCheckpoint) {
         write_result(*self, trained_tensors(directory.path() / "step-1.h5"), header(1).recipe, directory.path() / "exported");
         EXPECT_EQ(read_all(directory.path() / "exported" / file), read_all(one / file));
     }
+}
+
+TEST(ResultOverRanks, WhatIsNotFiniteIsRefusedByAllWithItsPlaceInTheModel) {
+    const SharedDirectory directory;
     for (const MeshIndex& sizes : layouts()) {
-        if (sizes.tensor > 1) continue;  // the last rank writes what it breaks
-        const auto to = directory.path() / "broken";
-        try {
-            write(sizes, kShardings[1], to, std::numeric_limits<float>::infinity());
-            EXPECT_GE(test_world().rank(), sizes.data * sizes.pipeline) << "a rank that took part";
-        } catch (const Error& error) {
-            EXPECT_EQ(error.failure(), Failure::Diverged);
-            EXPECT_NE(std::string(error.what()).find("'bias' has a non-finite element at index 699"), std::string::npos) << error.what();
+        for (const auto& [tensor, index] : {std::pair("wide", 3 * 720 - 1), {"bias", 699}}) {
+            std::string message = "nothing was thrown";
+            try {
+                write(sizes, kShardings[1], directory.path() / "broken", tensor);
+            } catch (const Error& error) {
+                EXPECT_EQ(error.failure(), Failure::Diverged);
+                message = error.what();
+            }
+            const auto expected = fmt::format("'{}' has a non-finite element at index {}", tensor, index);
+            const bool took_part = test_world().rank() < sizes.data * sizes.tensor * sizes.pipeline;
+            EXPECT_EQ(message.find(expected) != std::string::npos, took_part) << message;
+            EXPECT_FALSE(fs::exists(directory.path() / "broken"));
         }
-        EXPECT_FALSE(fs::exists(to));
     }
 }
 
