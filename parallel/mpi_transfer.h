@@ -6,6 +6,7 @@
 #include <deque>
 #include <exception>
 
+#include "kernels/base/arena.h"
 #include "parallel/communicator.h"
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_progress.h"
@@ -17,10 +18,13 @@ public:
     MpiTransfer() = default;
     MpiTransfer(const MpiTransfer&) = delete;
     MpiTransfer& operator=(const MpiTransfer&) = delete;
-    /// A rank that unwinds alone must reach its error message: its peer may never receive.
+    /// A rank that unwinds alone must reach its error message: its peer may never receive. Should it receive yet, MPI reads the tensor
+    /// while this rank waits to hear of the others' ends.
     ~MpiTransfer() override {
         if (std::uncaught_exceptions() == 0) {
             for (auto& request : requests_) MPI_Wait(&request, MPI_STATUS_IGNORE);
+        } else if (!requests_.empty()) {
+            leave_memory_to_the_system();
         }
         leave();
     }

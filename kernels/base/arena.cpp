@@ -13,6 +13,14 @@ std::string_view name(MemoryKind kind) {
     return names[static_cast<std::size_t>(kind)];
 }
 
+namespace {
+
+bool left_to_the_system = false;
+
+}  // namespace
+
+void leave_memory_to_the_system() { left_to_the_system = true; }
+
 Arena::Arena(Backend& backend, MemoryKind kind, std::size_t capacity)
     : backend_(&backend), kind_(kind), capacity_(capacity), base_(static_cast<std::byte*>(backend.reserve(capacity))) {}
 
@@ -22,7 +30,7 @@ Arena::Arena(MemoryKind kind, const Tensor& memory)
 }
 
 Arena::~Arena() {
-    if (backend_) backend_->unreserve(base_, capacity_);
+    if (backend_ && !left_to_the_system) backend_->unreserve(base_, capacity_);
 }
 
 Tensor Arena::allocate(std::string_view tensor, DType dtype, const Shape& shape) {

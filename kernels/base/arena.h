@@ -33,6 +33,9 @@ inline constexpr std::size_t kMemoryKinds = 8;
 using MemoryBytes = std::array<std::size_t, kMemoryKinds>;
 [[nodiscard]] std::size_t total(const MemoryBytes& bytes);
 
+/// From here on arenas do not give their memory back: this process ends with an error while somebody else may still read from it.
+void leave_memory_to_the_system();
+
 /// Bump allocator with marks. Not thread-safe: one rank drives one device from one thread.
 class Arena {
 public:

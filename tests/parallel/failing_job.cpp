@@ -6,11 +6,29 @@
 #include <new>
 #include <string>
 
+#include "kernels/base/arena.h"
+#include "kernels/base/backend.h"
 #include "parallel/runtime.h"
 
 using namespace tandem;
 
 namespace {
+
+/// The last rank fails while a message of it is under way, large enough that MPI fetches it when it is received: that is when its memory
+/// would be gone.
+void fail_while_sending(Runtime& runtime) {
+    const auto backend = make_ref_backend();
+    const auto stream = backend->make_stream();
+    Arena arena(*backend, MemoryKind::Communication, std::size_t{8} << 20U);
+    const Tensor x = arena.allocate("message", DType::U8, {8 << 20});
+    if (runtime.rank() == runtime.size() - 1) {
+        const auto transfer = runtime.world().start_send(*stream, x, 0, 1);
+        fail(Failure::Input, "shard 7 is truncated");
+    }
+    if (runtime.rank() > 0) return;
+    sleep(1);
+    runtime.world().recv(*stream, x, runtime.size() - 1, 1);
+}
 
 int work(Runtime& runtime, const std::string& how) {
     runtime.world().barrier();
@@ -26,6 +44,7 @@ int work(Runtime& runtime, const std::string& how) {
     if (how == "stalled" && last) pause();
     if (how == "stopped" && last) std::raise(SIGSTOP);
     if (how == "launcher_stopped" && last) kill(getppid(), SIGSTOP), pause();
+    if (how == "alone_sending") fail_while_sending(runtime);
     runtime.world().barrier();
     return 0;
 }
