@@ -5,6 +5,7 @@
 #include "launch/options.h"
 #include "parallel/draw.h"
 #include "parallel/runtime.h"
+#include "src/engine/device.h"
 #include "src/io/json.h"
 #include "src/plan/run_plan.h"
 #include "src/plan/step_simulation.h"
@@ -42,7 +43,7 @@ int plan(Runtime& runtime, const std::vector<std::string>& arguments) {
     std::optional<Hardware> hardware;
     if (hardware_file) hardware = load_hardware(*hardware_file);
     const std::int64_t count = ranks_to_plan(hardware, ranks, runtime);
-    const int threads = std::max(1, runtime.threads_per_rank() * runtime.size() / static_cast<int>(count));
+    const int threads = threads_of(config, std::max(1, runtime.threads_per_rank() * runtime.size() / static_cast<int>(count)));
     if (!hardware) hardware = measure_this_machine(static_cast<int>(count), threads);
     const RunPlan answer = plan_run(config, *hardware, count, threads);
     if (picture) {

@@ -1,6 +1,8 @@
 // The seconds of a step by cause, from its simulated program.
 #include "src/plan/step_simulation.h"
 
+#include <algorithm>
+
 namespace tandem {
 
 StepSimulation simulate_step(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware) {
@@ -23,7 +25,7 @@ StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const Har
             t.communication += seconds.communication;
             (in.op == Op::Recompute ? t.recompute : in.op >= Op::Clip ? t.optimizer : t.compute) += seconds.compute;
         }
-        t.bubble += s.timeline.idle_seconds(static_cast<int>(stage));
+        t.bubble += std::max(0.0, s.timeline.idle_seconds(static_cast<int>(stage)));
     }
     const auto stages = static_cast<double>(s.programs.size());
     for (double* cause : {&t.compute, &t.recompute, &t.communication, &t.optimizer, &t.bubble}) *cause /= stages;

@@ -8,6 +8,7 @@
 #include "kernels/base/backend.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/matmul.h"
+#include "parallel/processors.h"
 #include "src/plan/capacity.h"
 
 namespace tandem {
@@ -70,10 +71,12 @@ Hardware measure_this_machine(int ranks, int threads) {
     gpu.name = fmt::format("{} CPU threads", threads);
     gpu.backend = "cpu";
     gpu.memory = machine_memory() / static_cast<std::size_t>(ranks);
-    gpu.bf16_tflops = matmul_tflops(threads, DType::BF16);
-    gpu.fp32_tflops = matmul_tflops(threads, DType::F32);
+    // Ranks with more threads than there are processors take turns.
+    const double turns = std::min(1.0, static_cast<double>(affinity().size()) / (static_cast<double>(ranks) * threads));
+    gpu.bf16_tflops = turns * matmul_tflops(threads, DType::BF16);
+    gpu.fp32_tflops = turns * matmul_tflops(threads, DType::F32);
     gpu.sustained_tflops = gpu.bf16_tflops;
-    gpu.memory_bandwidth = 2 * copy_bandwidth(threads);
+    gpu.memory_bandwidth = turns * 2 * copy_bandwidth(threads);
     h.gpus.assign(static_cast<std::size_t>(ranks), gpu);
     h.link_bandwidth = gpu.memory_bandwidth / 4;
     h.host_memory = machine_memory();

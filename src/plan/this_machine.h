@@ -6,7 +6,7 @@
 namespace tandem {
 
 /// `ranks` processors of `threads` CPU threads each, which share this machine's memory. Rates are measured by one rank with its
-/// threads while the others do nothing.
+/// threads while the others do nothing, and shared where there are more threads than processors.
 [[nodiscard]] Hardware measure_this_machine(int ranks, int threads);
 
 /// 10^9 B/s of a copy by `threads` threads at once; read and written bytes count once. About 0.3 s.

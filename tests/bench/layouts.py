@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "configs" / "models" / "smollm2-135m"
+ROWS = 16
 KINDS = ["weights", "gradients", "master", "optimizer", "activations", "workspace", "communication"]
 
 # name, ranks, options
@@ -42,7 +43,7 @@ LAYOUTS = [
 
 
 def command(program: Path, verb: str, method: str, options: dict, more: list) -> list:
-    words = [program, verb, ROOT / "configs" / "bench-lora-135m.ini", "--method.type", method, "--training.global_batch_size", "16",
+    words = [program, verb, ROOT / "configs" / "bench-lora-135m.ini", "--method.type", method, "--training.global_batch_size", str(ROWS),
              "--training.micro_batch_size", "1", "--data.max_seq_length", "512", "--training.recompute", "none", *more]
     for key, value in options.items():
         words += [f"--parallel.{key}", value]
@@ -66,7 +67,7 @@ def plan(program: Path, method: str, ranks: int, options: dict, hardware: list) 
 def memory(program: Path) -> None:
     hardware = ["--hardware", str(ROOT / "configs" / "hardware" / "8x-a100-80g.ini")]
     for method in ("full", "lora"):
-        print(f"\n{'Full fine-tuning' if method == 'full' else 'LoRA, r 16'}, bf16, 16 rows of 512 tokens a step, MiB of the rank that needs most:\n")
+        print(f"\n{'Full fine-tuning' if method == 'full' else 'LoRA, r 16'}, bf16, {ROWS} rows of 512 tokens a step, MiB of the rank that needs most:\n")
         print("| layout | " + " | ".join(KINDS) + " | peak | other stages' peaks |")
         print("|---|" + "---:|" * (len(KINDS) + 1) + "---|")
         for name, ranks, options in LAYOUTS:
@@ -89,7 +90,7 @@ def time(program: Path, steps: int) -> None:
     print("|---|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data.jsonl"
-        write_data(data, 16 * steps, 512)
+        write_data(data, ROWS * steps, 512)
         for method in ("lora", "full"):
             for stages in (1, 2, 4):
                 options = {"pipeline": stages} if stages > 1 else {}
@@ -101,7 +102,7 @@ def time(program: Path, steps: int) -> None:
                              "--checkpoint.minutes", "0", "--checkpoint.resume", "none"]), stages)
                 seen = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
                 seconds = statistics.median(step["step_seconds"] for step in seen[1:])
-                print(f"| {method} | {stages} | {planned['step_seconds']:.2f} | {seconds:.2f} | {planned['by_cause']['bubble']:.2f} | {16 * 512 / seconds:.0f} |",
+                print(f"| {method} | {stages} | {planned['step_seconds']:.2f} | {seconds:.2f} | {planned['by_cause']['bubble']:.2f} | {ROWS * 512 / seconds:.0f} |",
                       flush=True)
 
 
