@@ -116,7 +116,7 @@ std::vector<std::string> assumptions(const Hardware& hardware) {
         fmt::format("an op takes the longer of its arithmetic at the sustained matrix-product rate ({} of it for attention) and its memory "
                     "traffic at {} of the specified bandwidth",
                     kAttentionShare, kBandwidthShare),
-        "gradients are all-reduced after the last micro-batch, in a ring through the slowest link, and nothing overlaps",
+        "collectives are rings through the slowest link of their group; those of a rank do not overlap with what it computes",
         "preparing data, validation and checkpoints are not counted",
     };
     if (hardware.gpus.front().backend == "cuda")
