@@ -128,7 +128,7 @@ private:
     void reduce(const Instruction& i) {
         const auto found = writers_.find(i.bucket);
         holds(found != writers_.end(), "bucket {} is not trained here", i.bucket);
-        const bool each = lowering_.reduction == Reduction::Each;
+        const bool each = lowering_.reduction == ReduceMoment::Each;
         const int want = found->second * (each ? 1 : shape_.micro_batches);
         holds(written_[i.bucket] == want, "{} of {} contributions are there", written_[i.bucket], want);
         written_[i.bucket] = 0;
@@ -136,7 +136,7 @@ private:
     }
 
     void update(const Instruction& i) {
-        const int times = lowering_.reduction == Reduction::Each ? shape_.micro_batches : 1;
+        const int times = lowering_.reduction == ReduceMoment::Each ? shape_.micro_batches : 1;
         if (i.op == Op::Clip) {
             holds(!clipped_, "twice");
             for (const auto& [bucket, count] : writers_) holds(reduced_[bucket] == times, "bucket {} is not reduced yet", bucket);

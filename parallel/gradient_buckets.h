@@ -9,6 +9,7 @@
 #include "parallel/bucket_layout.h"
 #include "parallel/communicator.h"
 #include "parallel/param_table.h"
+#include "parallel/reduce_moment.h"
 
 namespace tandem {
 
@@ -17,12 +18,6 @@ struct ReductionGroups {
     Communicator& data;    ///< ranks with other samples for the same parameters
     Communicator& tensor;  ///< for parameters with sum_over_tensor
     Communicator& ends;    ///< first and last pipeline stage, for parameters with sum_over_ends
-};
-
-/// When gradients are added up over the data-parallel ranks.
-enum class ReduceMoment : std::uint8_t {
-    Each,  ///< after each micro-batch: whole gradients never exist (zero 2)
-    Last   ///< once a step
 };
 
 struct Sharding {

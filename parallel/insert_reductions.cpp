@@ -40,13 +40,13 @@ private:
     using Key = std::pair<int, int>;            ///< bucket and, where every micro-batch is reduced, which
 
     [[nodiscard]] Key key(int bucket, const Instruction& i) const {
-        return {bucket, lowering_.reduction == Reduction::Each ? i.micro_batch : 0};
+        return {bucket, lowering_.reduction == ReduceMoment::Each ? i.micro_batch : 0};
     }
     void split(std::size_t index) {
         const auto& i = program_[index];
         // The part before waits for the gradient; the data ranks meet once it is on its way.
         const bool hold =
-            lowering_.reduction == Reduction::Last && i.op == Op::Backward && lowering_.sends_gradient(shape_.part(rank_, i.chunk));
+            lowering_.reduction == ReduceMoment::Last && i.op == Op::Backward && lowering_.sends_gradient(shape_.part(rank_, i.chunk));
         Instruction piece = i;
         int pending = 0;
         for (const int unit : in_order(i)) {

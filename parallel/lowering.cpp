@@ -116,7 +116,7 @@ std::vector<Program> make_programs(Schedule schedule, const PipelineShape& shape
     check_lowering(shape, lowering);
     require(shape.micro_batches >= 1, "a training step of {} micro-batches", shape.micro_batches);
     const bool defers = !lowering.frozen_base && (schedule == Schedule::ZbH1 || lowering.deferred_units > 0);
-    require(lowering.reduction == Reduction::Last || !defers, "{} with {} deferred units keeps weight gradients for later: reduce last",
+    require(lowering.reduction == ReduceMoment::Last || !defers, "{} with {} deferred units keeps weight gradients for later: reduce last",
             name(schedule), lowering.deferred_units);
     for (int rank = 0; rank < shape.stages; ++rank) {
         auto& program = programs[static_cast<std::size_t>(rank)];

@@ -1,19 +1,13 @@
 // Schedules into programs that run: pure passes that add units, recomputation, messages, reductions, the end of the step and slots.
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 #include "parallel/program.h"
+#include "parallel/reduce_moment.h"
 #include "parallel/schedules.h"
 
 namespace tandem {
-
-/// When a bucket's gradients are added up over the data ranks.
-enum class Reduction : std::uint8_t {
-    Last,  ///< once a step, after the last micro-batch: every rank holds all gradients of its units
-    Each,  ///< after every micro-batch: a bucket's gradients live only until then, at micro_batches times the traffic
-};
 
 /// What a schedule does not know. Unit 0 is the embedding, the last unit the final norm and head.
 struct Lowering {
@@ -31,7 +25,7 @@ struct Lowering {
     int deferred_units = 0;
     /// Weight gradients are next to nothing (adapters): nothing is deferred, and ZbH1 becomes 1F1B.
     bool frozen_base = false;
-    Reduction reduction = Reduction::Last;
+    ReduceMoment reduction = ReduceMoment::Last;
     std::vector<int> trained_buckets;  ///< ascending; a bucket is a unit's, see ParamTable
     /// The head's weights are the embedding's, in bucket 0: complete after unit 0 where one rank has both; with several stages the
     /// last one holds a copy as its own bucket 0.
@@ -45,7 +39,7 @@ struct Lowering {
 };
 
 /// The programs of one training step, one a rank: Clip, Update and Gather at the end, proven not to deadlock (check_progress) with
-/// kOutboxBuffers messages under way. Throws Configuration as make_schedule does. Reduction::Each does not go with deferred weight
+/// kOutboxBuffers messages under way. Throws Configuration as make_schedule does. ReduceMoment::Each does not go with deferred weight
 /// gradients, by deferred_units or ZbH1, unless frozen_base: throws Run.
 [[nodiscard]] std::vector<Program> make_programs(Schedule schedule, const PipelineShape& shape, const Lowering& lowering);
 
@@ -63,7 +57,7 @@ namespace passes {
 /// Sends right after what they send is there, receives right before what uses it (hoisted recomputation comes first).
 [[nodiscard]] std::vector<Program> insert_messages(const std::vector<Program>& programs, const PipelineShape& shape,
                                                    const Lowering& lowering);
-/// Reduce right after a bucket's last contribution; of a part that sends a gradient, once that is on its way (Reduction::Last).
+/// Reduce right after a bucket's last contribution; of a part that sends a gradient, once that is on its way (ReduceMoment::Last).
 [[nodiscard]] Program insert_reductions(const Program& program, const PipelineShape& shape, int rank, const Lowering& lowering);
 /// Clip, then Update and Gather of each trained bucket of this rank, ascending.
 [[nodiscard]] Program append_update(Program program, const PipelineShape& shape, int rank, const Lowering& lowering);

@@ -169,7 +169,7 @@ void ModelStage::backward_weight(const Instruction& in) {
     Slot& s = slot(in);
     if (!s.batch) return;
     Context ctx = model_.context();
-    for (int unit = in.units.last; unit-- > in.units.first;) {
+    for (int unit = in.units.first; unit < in.units.last; ++unit) {
         if (!is_layer(unit)) continue;
         const auto at = static_cast<std::size_t>(unit - units(in).first);
         model_.block(unit).backward_weight(ctx, model_.local(), s.batch->view, s.saved[at], s.deferred[at]);

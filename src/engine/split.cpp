@@ -104,7 +104,7 @@ std::vector<Program> step_programs(const Split& split, int micro_batches, Activa
     lowering.hoisted_units = split.hoisted_units;
     lowering.deferred_units = split.deferred_units;
     lowering.frozen_base = split.frozen_base;
-    lowering.reduction = split.sharding.moment == ReduceMoment::Each ? Reduction::Each : Reduction::Last;
+    lowering.reduction = split.sharding.moment;
     lowering.tied = split.tied;
     for (std::size_t u = 0; u < split.trained.size(); ++u) {
         if (split.trained[u]) lowering.trained_buckets.push_back(static_cast<int>(u));

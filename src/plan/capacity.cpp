@@ -133,6 +133,17 @@ MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity) 
          human_bytes(plan.peak()), capacity.bytes, capacity.source, describe(plan.bytes()), help);
 }
 
+MemoryPlan agreed_plan(const PlanSubject& subject, MemoryPlan plan, Communicator& world) {
+    const auto chosen = [](const MemoryPlan& p) -> std::array<std::int64_t, 2> {
+        return {p.policy == ActivationPolicy::Recompute ? 1 : 0, -std::max(p.split.hoisted_units, p.split.deferred_units)};
+    };
+    std::array<std::int64_t, 2> most_frugal = chosen(plan);
+    world.max(most_frugal);
+    if (most_frugal == chosen(plan)) return plan;
+    return plan_memory(subject, most_frugal[0] == 1 ? ActivationPolicy::Recompute : ActivationPolicy::Keep,
+                       static_cast<int>(-most_frugal[1]));
+}
+
 void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks) {
     // Of ranks that are all here each stage's need is known; of some of them, that each may be of the stage that needs most.
     const auto here = static_cast<std::size_t>(local_ranks);

@@ -36,6 +36,10 @@ struct Suggestion {
 /// choose_plan() of a run that is about to start. Throws OutOfMemory naming need, have, the largest kinds and what would help.
 [[nodiscard]] MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity);
 
+/// `plan` as all ranks of the run have it: where hosts have different memory, one may have chosen to recompute or to overlap less, and then
+/// all do, for their programs must fit together. Collective over `world`.
+[[nodiscard]] MemoryPlan agreed_plan(const PlanSubject& subject, MemoryPlan plan, Communicator& world);
+
 /// Other programs use memory, too: throws OutOfMemory where the ranks of some host need more than it has to give right now. Collective
 /// over `world`, before anything is allocated. (What is chosen by itself follows the machine's memory, not this figure, so that it
 /// is the same in every run.)

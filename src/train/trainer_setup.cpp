@@ -57,12 +57,20 @@ std::vector<MemoryBytes> reserved_by_rank(const DeviceMemory& memory, Communicat
 
 }  // namespace
 
+namespace {
+
+MemoryPlan plan_for_all_ranks(const PlanSubject& subject, const RunEnvironment& environment) {
+    return agreed_plan(subject, plan_that_fits(subject, capacity_here(subject.config, environment.local_ranks)), environment.world);
+}
+
+}  // namespace
+
 Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     : config_(config),
       environment_(environment),
       layout_(resolve_layout(config, environment.world.size(), Purpose::Train)),
       opened_(open_model(config, config.method.type == Method::Full ? Trained::Everything : Trained::Adapter)),
-      plan_(plan_that_fits({config, layout_, Purpose::Train, environment.threads}, capacity_here(config, environment.local_ranks))),
+      plan_(plan_for_all_ranks({config, layout_, Purpose::Train, environment.threads}, environment)),
       device_(make_device(config, environment.threads)),
       tools_(load_text_tools(config)),
       mesh_(environment.world, mesh_of(layout_)),

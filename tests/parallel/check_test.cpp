@@ -62,7 +62,7 @@ TEST(Check, WhateverThePassesAreAskedFor) {
             train_only_from(lowering, std::min(variant / 16 % 3 * 4, lowering.units()));
             const bool each = variant / 48 == 1;
             if (each && schedule == Schedule::ZbH1 && !lowering.frozen_base) continue;
-            if (each) lowering.reduction = Reduction::Each;
+            if (each) lowering.reduction = ReduceMoment::Each;
             else lowering.deferred_units = variant % 4;
             const auto programs = make_programs(schedule, shape, lowering);
             ASSERT_NO_THROW(check_progress(programs, 1));
@@ -213,7 +213,7 @@ TEST_F(Planted, SlotsThatOverlap) {
 TEST(Check, ReduceEachDoesNotGoWithDeferredWeights) {
     const PipelineShape shape{2, 1, 2};
     auto lowering = lowering_for(shape, 2);
-    lowering.reduction = Reduction::Each;
+    lowering.reduction = ReduceMoment::Each;
     EXPECT_THROW(static_cast<void>(make_programs(Schedule::ZbH1, shape, lowering)), Error);
     lowering.deferred_units = 1;
     EXPECT_THROW(static_cast<void>(make_programs(Schedule::OneFOneB, shape, lowering)), Error);

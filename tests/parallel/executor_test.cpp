@@ -56,7 +56,7 @@ TEST_F(ExecutorTest, TiedPartlyTrainedAndReducedOverDataRanks) {
                 if (variant % 2 == 1) tie(lowering);
                 if (variant % 3 > 0) train_from(lowering, lowering.units() * (variant % 3) / 3);
                 if (variant % 3 == 2) lowering.trained_buckets.clear();
-                if (variant / 6 == 1 && schedule != Schedule::ZbH1) lowering.reduction = Reduction::Each;
+                if (variant / 6 == 1 && schedule != Schedule::ZbH1) lowering.reduction = ReduceMoment::Each;
                 expect_equal(mesh, schedule, shape, lowering);
             }
         }

@@ -32,7 +32,7 @@ protected:
         SCOPED_TRACE(fmt::format(
             "{}, {} stages, {} chunks, {} micro-batches, recompute {}, hoisted {}, deferred {}, frozen {}, tied {}, {}, from {}",
             name(schedule), shape.stages, shape.chunks, shape.micro_batches, lowering.recompute, lowering.hoisted_units,
-            lowering.deferred_units, lowering.frozen_base, lowering.tied, lowering.reduction == Reduction::Each ? "each" : "last",
+            lowering.deferred_units, lowering.frozen_base, lowering.tied, lowering.reduction == ReduceMoment::Each ? "each" : "last",
             lowering.lowest_trained));
         const ToyModel model{lowering.units(), lowering.tied, lowering.trained_buckets};
         const auto programs = make_programs(schedule, shape, lowering);

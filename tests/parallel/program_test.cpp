@@ -69,7 +69,7 @@ TEST(Program, AWholeStep) {
               "F0 Sf0 F1 Sf1 Rb0 B0 Rb1 B1[2,3) +2 B1[1,2) +1 B1[0,1) +0 clip U0 G0 U1 G1 U2 G2\n"
               "Rf0 F0 B0 Sb0 Rf1 F1 B1 Sb1 +5 +4 +3 clip U3 G3 U4 G4 U5 G5\n");
     auto each = six_units();
-    each.reduction = Reduction::Each;
+    each.reduction = ReduceMoment::Each;
     each.trained_buckets = {1, 4};
     each.lowest_trained = 1;
     EXPECT_EQ(to_text(make(Schedule::OneFOneB, {2, 1, 2}, each)),
@@ -87,7 +87,7 @@ TEST(Program, TiedWeightsAreCompleteWithTheEmbeddingOrEachEndHasItsCopy) {
               "Rf0 F0 B0 Sb0 +5 +0 clip U0 G0 U5 G5\n");
     tied.parts = {{0, 6}};
     EXPECT_EQ(to_text(make(Schedule::GPipe, {1, 1, 2}, tied)), "F0 F1 B0 B1[5,6) +5 B1[0,5) +0 clip U0 G0 U5 G5\n");
-    tied.reduction = Reduction::Each;
+    tied.reduction = ReduceMoment::Each;
     EXPECT_EQ(to_text(make(Schedule::OneFOneB, {1, 1, 2}, tied)), "F0 B0[5,6) +5 B0[0,5) +0 F1 B1[5,6) +5 B1[0,5) +0 clip U0 G0 U5 G5\n");
 }
 

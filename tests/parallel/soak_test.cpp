@@ -39,7 +39,7 @@ TEST_F(SoakTest, RandomPipelinesUnderRandomDelays) {
         if (below(2) == 1) tie(lowering);
         if (below(3) == 0) train_from(lowering, below(lowering.units()));
         const bool defers = !lowering.frozen_base && (schedule == Schedule::ZbH1 || lowering.deferred_units > 0);
-        if (!defers && below(2) == 1) lowering.reduction = Reduction::Each;
+        if (!defers && below(2) == 1) lowering.reduction = ReduceMoment::Each;
         expect_equal(mesh, schedule, shape, lowering);
         late = std::chrono::steady_clock::now() - start > std::chrono::seconds(10) || HasFailure() ? 1 : 0;
         test_world().max(std::span(&late, 1));
