@@ -20,6 +20,16 @@ double utilisation(const RunPlan& plan, const Hardware& hardware) {
     return plan.tokens_per_step / plan.time.total() * plan.flops_per_token / rate;
 }
 
+/// Whether each rank's stage fits its own card: cards, and stages, may differ.
+bool every_rank_fits(const RunPlan& plan) {
+    for (std::int64_t r = 0; r < plan.ranks; ++r) {
+        const int stage = coordinates(plan.memory.split.sizes, static_cast<int>(r)).pipeline;
+        const std::size_t capacity = plan.capacity[static_cast<std::size_t>(r) % plan.capacity.size()];
+        if (plan.memory.stages[static_cast<std::size_t>(stage)].peak() + plan.context > capacity) return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 RunPlan plan_run(const RunConfig& given, const Hardware& hardware, std::int64_t ranks, int threads) {
@@ -36,7 +46,7 @@ RunPlan plan_run(const RunConfig& given, const Hardware& hardware, std::int64_t 
     const std::size_t free = least > plan.context ? least - plan.context : 0;
     const PlanSubject subject{config, plan.layout, Purpose::Train, threads};
     plan.memory = choose_plan(subject, free);
-    plan.fits = plan.memory.peak() <= free;
+    plan.fits = every_rank_fits(plan);
     plan.time = step_time(subject, plan.memory, hardware);
     plan.tokens_per_step = static_cast<double>(config.training.global_batch_size * config.data.max_seq_length);
     plan.flops_per_token = useful_flops_per_token(config, plan.memory, load_model_config(config.model.path));

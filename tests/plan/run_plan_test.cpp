@@ -95,6 +95,18 @@ TEST(RunPlan, ZeroDividesStateByTheDataParallelRanks) {
     }
 }
 
+TEST(RunPlan, ASmallCardMayHaveASmallStage) {
+    const RunConfig config = config_of("[parallel]\npipeline = 2\n[training]\nrecompute = none\n");
+    Hardware mixed = cards(2, "1GiB");
+    const MemoryPlan memory = plan_run(config, mixed, 2, 1).memory;
+    const std::size_t small = memory.stages[0].peak() < memory.stages[1].peak() ? 0 : 1;
+    ASSERT_NE(memory.stages[0].peak(), memory.stages[1].peak());
+    mixed.gpus[small].memory = memory.stages[small].peak();
+    EXPECT_TRUE(plan_run(config, mixed, 2, 1).fits);
+    mixed.gpus[1 - small].memory = memory.stages[small].peak();
+    EXPECT_FALSE(plan_run(config, mixed, 2, 1).fits);
+}
+
 TEST(RunPlan, CardsThatDifferAreListedApart) {
     Hardware mixed = cards(2, "1GiB");
     mixed.gpus[1].memory = std::uint64_t{2} << 30U;
