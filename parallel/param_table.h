@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "kernels/base/tensor.h"
+#include "kernels/ops/four_bit_matrix.h"
 
 namespace tandem {
 
@@ -28,7 +30,9 @@ struct Parameter {
     /// Shape of the storage: box.shape, or more rows than that where the rows do not divide over the tensor-parallel ranks. Rows
     /// beyond the box are zero, are no part of the model, and stay zero.
     Shape storage;
-    Tensor weight;    ///< compute copy, [storage], in the model's dtype
+    Tensor weight;  ///< compute copy, [storage], in the model's dtype; absent where the parameter is quantised
+    /// In place of `weight`: this box of a frozen matrix in four-bit blocks. Type and grid are set with the parameter, tensors later.
+    std::optional<FourBitMatrix> quantized;
     Tensor gradient;  ///< sum over trained tokens, [storage], accumulation type; set by GradientBuckets for trained ones
     bool trainable = false;
     bool counts_in_norm = true;  ///< false on ranks that hold a replica which another rank counts (and saves)

@@ -9,6 +9,7 @@
 
 #include "kernels/base/context.h"
 #include "kernels/base/tensor.h"
+#include "kernels/ops/four_bit_matrix.h"
 #include "kernels/ops/types.h"
 
 namespace tandem {
@@ -38,6 +39,8 @@ public:
     virtual void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) = 0;
     virtual void bias_add(Context&, const Tensor& bias, const Tensor& y) = 0;
     virtual void bias_backward(Context&, const Tensor& dy, const Tensor& dbias) = 0;
+    // quantization.h
+    virtual void dequantize(Context&, const FourBitMatrix& w, const Tensor& y) = 0;
     // embedding.h
     virtual void embedding(Context&, const Tensor& table, const Tensor& ids, const Tensor& y) = 0;
     virtual void embedding_backward(Context&, const Tensor& dy, const Tensor& ids, const Tensor& dtable) = 0;
@@ -70,6 +73,8 @@ public:
                             const Tensor& scale) = 0;
     virtual void adamw(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& m, const Tensor& v,
                        const Tensor& master) = 0;
+    virtual void adamw_8bit(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const EightBitMoments& moments,
+                            const Tensor& master) = 0;
     virtual void sgd(Context&, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master) = 0;
 };
 

@@ -20,6 +20,12 @@ void clip_scale(Context&, const Tensor& sum, double max_norm, double inverse_tok
 void adamw(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& m, const Tensor& v,
            const Tensor& master);
 
+/// The same with the moments in eight bits, to the bit as bitsandbytes' AdamW8bit does it on a processor: they are dequantised block by
+/// block, updated in fp32, and quantised again with the largest magnitude of the block as its absmax. All moments zero are codes of 0 and
+/// absmax 0. grad and master: contiguous, fp32, [n]; n need not be a multiple of 256.
+void adamw_8bit(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const EightBitMoments& moments,
+                const Tensor& master);
+
 /// p = p (1 - lr wd) - lr grad_scale[0] grad.
 void sgd(Context&, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master);
 

@@ -60,6 +60,13 @@ struct AdamW {
     std::int64_t step;  ///< counted from 1
 };
 
+/// AdamW's moments in blocks of 256 eight-bit codes (arXiv 2110.02861): m with the signed dynamic map, v with the unsigned one.
+struct EightBitMoments {
+    static constexpr std::int64_t kBlock = 256;
+    Tensor m, v;                ///< uint8 [n]
+    Tensor m_absmax, v_absmax;  ///< fp32 [ceil(n / 256)]
+};
+
 struct Sgd {
     double learning_rate, weight_decay;
 };

@@ -1,4 +1,7 @@
 // [model] [method] [lora] [quantization]
+#include <bit>
+
+#include "kernels/quant/four_bit.h"
 #include "src/config/option_builder.h"
 
 namespace tandem {
@@ -26,10 +29,20 @@ void add_model_options(std::vector<Option>& table) {
     lora.text("adapter", &LoraSection::adapter, "a path", "none", "start from this PEFT adapter directory instead of a fresh adapter");
 
     SectionRows<QuantizationSection> quantization("quantization", &RunConfig::quantization, table);
-    quantization.choice("type", &QuantizationSection::type, Words<QuantizationType>{{"nf4", QuantizationType::NF4}},
+    quantization.choice("type", &QuantizationSection::type, Words<FourBit>{{"nf4", FourBit::NF4}, {"fp4", FourBit::FP4}},
                         "4-bit type of the frozen weights (method.type = qlora)");
     quantization.flag("double_quant", &QuantizationSection::double_quant, "quantise the blocks' scales as well");
-    quantization.integer("block_size", &QuantizationSection::block_size, {16, 4096}, "weights that share one scale");
+    const std::string sizes = fmt::format("a power of two, {} to {}", kLeastBlock, kLargestBlock);
+    quantization.row(
+        "block_size", &QuantizationSection::block_size, sizes, "", "weights that share one scale",
+        [sizes](std::string_view text) {
+            const std::int64_t n = parse_integer(text, at_least(1));
+            if (n < kLeastBlock || n > kLargestBlock || !std::has_single_bit(static_cast<std::uint64_t>(n))) throw BadValue(sizes);
+            return n;
+        },
+        [](std::int64_t n) { return nlohmann::ordered_json(n); });
+    quantization.list("skip_modules", &QuantizationSection::skip_modules, "module names, comma-separated", "none",
+                      "linear layers that stay in model.dtype besides the head, which always does");
 }
 
 }  // namespace tandem

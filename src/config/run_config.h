@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "kernels/base/dtype.h"
+#include "kernels/ops/four_bit_matrix.h"
 
 namespace tandem {
 
 enum class ModelInit : std::uint8_t { Pretrained, Random };
 enum class Method : std::uint8_t { Lora, Full, QLora };
-enum class QuantizationType : std::uint8_t { NF4 };
 enum class DataFormat : std::uint8_t { Auto, Text, Alpaca, ShareGpt, Messages, Tokenized };
 enum class TrainOn : std::uint8_t { Assistant, All };
 enum class Overlong : std::uint8_t { Drop, Cut, Split };
@@ -47,9 +47,10 @@ struct LoraSection {
 };
 
 struct QuantizationSection {
-    QuantizationType type = QuantizationType::NF4;
+    FourBit type = FourBit::NF4;
     bool double_quant = true;
-    std::int64_t block_size = 64;
+    std::int64_t block_size = 64;           ///< elements
+    std::vector<std::string> skip_modules;  ///< linear layers that are not quantised
 };
 
 struct DataSection {

@@ -75,6 +75,13 @@ void fill(Context& ctx, const Parameter& p, const WeightSource& source) {
 
 }  // namespace
 
+void WeightSource::read_codes(const Parameter& p, std::int64_t, std::span<std::uint8_t>) const {
+    fail(Failure::Run, "parameter {} has no four-bit blocks where it comes from", p.name);
+}
+BlockScales WeightSource::read_scales(const Parameter& p) const {
+    fail(Failure::Run, "parameter {} has no four-bit blocks where it comes from", p.name);
+}
+
 bool is_adapter_tensor(const std::string& name) { return name.starts_with("base_model.model."); }
 
 struct FileSource::Files {

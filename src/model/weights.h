@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/base/context.h"
+#include "kernels/quant/block_scales.h"
 #include "parallel/param_table.h"
 #include "src/model/model_config.h"
 
@@ -19,6 +21,13 @@ public:
     virtual ~WeightSource() = default;
     /// `box` of the logical tensor, row-major and contiguous, to `out`.
     virtual void read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const = 0;
+
+    /// Whether the source has this parameter in four-bit blocks. Then read() gives dequantised values, and the blocks are there as well:
+    [[nodiscard]] virtual bool has_blocks(const Parameter&) const { return false; }
+    /// Bytes [first, first + out.size()) of the whole matrix's packed codes: element 2j in the high half of byte j, 2j + 1 in the low one.
+    virtual void read_codes(const Parameter& p, std::int64_t first, std::span<std::uint8_t> out) const;
+    /// Of all its blocks.
+    [[nodiscard]] virtual BlockScales read_scales(const Parameter& p) const;
 };
 
 /// Safetensors files of a model or adapter directory. Each parameter that is asked for must be there with its shape (Input
