@@ -14,8 +14,7 @@ struct NotBuilt {
     std::string_view instead;
 };
 
-constexpr std::array<NotBuilt, 8> kNotBuilt = {{
-    {"method.type", [](const RunConfig& c) { return c.method.type == Method::QLora; }, "use lora or full"},
+constexpr std::array<NotBuilt, 7> kNotBuilt = {{
     {"model.dtype", [](const RunConfig& c) { return c.model.dtype == DType::F16; }, "use bf16 or fp32"},
     {"optimizer.name",
      [](const RunConfig& c) { return c.optimizer.name == OptimizerName::AdamW8bit || c.optimizer.name == OptimizerName::PagedAdamW8bit; },
