@@ -93,12 +93,7 @@ private:
         require(p.storage == p.box.shape, "parameter {}: storage {} for box {} cannot be quantised", p.name, p.storage.str(),
                 p.box.shape.str());
         p.quantized = FourBitMatrix{.type = quantization_->type,
-                                    .grid = {.block_size = quantization_->block_size,
-                                             .rows = p.box.shape[0],
-                                             .columns = p.box.shape[1],
-                                             .first = p.box.offset[0] * p.global[1] + p.box.offset[1],
-                                             .stride = p.global[1],
-                                             .whole_rows = p.global[0]},
+                                    .grid = grid_of(p.global, p.box, quantization_->block_size),
                                     .codes = {},
                                     .absmax = {},
                                     .nested = {},
