@@ -141,10 +141,14 @@ void FileSource::read(const Parameter& p, const Box& box, DType dtype, std::byte
 bool FileSource::has_blocks(const Parameter& p) const { return files_->four_bit.find(p.name) != nullptr; }
 
 void FileSource::read_codes(const Parameter& p, std::int64_t first, std::span<std::uint8_t> out) const {
+    if (!has_blocks(p)) return WeightSource::read_codes(p, first, out);
     files_->four_bit.read_codes(p.name, first, out);
 }
 
-BlockScales FileSource::read_scales(const Parameter& p) const { return files_->four_bit.read_scales(p.name); }
+BlockScales FileSource::read_scales(const Parameter& p) const {
+    if (!has_blocks(p)) return WeightSource::read_scales(p);
+    return files_->four_bit.read_scales(p.name);
+}
 
 std::uint64_t FileSource::bytes_read() const { return files_->model.bytes_read(); }
 
