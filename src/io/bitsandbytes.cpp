@@ -75,6 +75,12 @@ QuantState parse_quant_state(std::string_view text, FourBit type, const std::str
     return parsed;
 }
 
+std::array<float, 16> stored_map(FourBit type) {
+    auto map = four_bit_values(type);
+    for (float& x : map) x += 0.0F;
+    return map;
+}
+
 std::vector<TensorSpec> four_bit_specs(const std::string& matrix, const FourBitLayout& layout) {
     namespace suffix = four_bit_suffix;
     const auto named = [&](std::string_view end) { return matrix + std::string(end); };
@@ -92,6 +98,17 @@ std::vector<TensorSpec> four_bit_specs(const std::string& matrix, const FourBitL
                      .shape = {static_cast<std::int64_t>(most)},
                      .open = true});
     return specs;
+}
+
+void dequantize_elements(const FourBitLayout& layout, std::span<const float> absmax, const std::uint8_t* codes, std::int64_t base,
+                         std::int64_t first, std::span<float> out) {
+    const auto& values = four_bit_values(layout.type);
+    std::int64_t i = first;
+    for (float& x : out) {
+        const unsigned pair = codes[(i - base) / 2];
+        x = values[i % 2 == 0 ? pair >> 4U : pair & 15U] * absmax[static_cast<std::size_t>(i / layout.block_size)];
+        ++i;
+    }
 }
 
 }  // namespace tandem

@@ -7,6 +7,9 @@
 //   X.quant_state.bitsandbytes__nf4        uint8: JSON with what is not a tensor (or ..__fp4)
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,8 +51,15 @@ struct QuantState {
 };
 [[nodiscard]] QuantState parse_quant_state(std::string_view text, FourBit type, const std::string& where);
 
+/// `X.quant_map`: what the codes stand for, every zero positive.
+[[nodiscard]] std::array<float, 16> stored_map(FourBit type);
+
 /// Every tensor of a matrix's, in the order in which bitsandbytes lists them. The state's length is known only with the offset: its spec
 /// is `open` with the most that it can be.
 [[nodiscard]] std::vector<TensorSpec> four_bit_specs(const std::string& matrix, const FourBitLayout& layout);
+
+/// Elements from `first` on: value * scale in fp32. `codes` begin with the byte of the even element `base`; absmax [blocks].
+void dequantize_elements(const FourBitLayout& layout, std::span<const float> absmax, const std::uint8_t* codes, std::int64_t base,
+                         std::int64_t first, std::span<float> out);
 
 }  // namespace tandem

@@ -17,16 +17,6 @@ constexpr std::uint64_t kLargestState = 1 << 16;
 
 std::string joined(std::string_view matrix, std::string_view end) { return std::string(matrix) + std::string(end); }
 
-/// Elements [first, first + n) of a matrix whose codes from that of an even element `base` on are at `codes`.
-void dequantize_run(const FourBitLayout& layout, std::span<const float> scales, const std::uint8_t* codes, std::int64_t base,
-                    std::int64_t first, std::int64_t n, float* out) {
-    const auto& values = four_bit_values(layout.type);
-    for (std::int64_t i = first; i < first + n; ++i) {
-        const unsigned pair = codes[(i - base) / 2];
-        *out++ = values[i % 2 == 0 ? pair >> 4U : pair & 15U] * scales[static_cast<std::size_t>(i / layout.block_size)];
-    }
-}
-
 }  // namespace
 
 FourBitTensors::FourBitTensors(const SafetensorsModel& model) : model_(model) {
@@ -124,7 +114,7 @@ void FourBitTensors::check_map(const std::string& tensor, std::span<const float>
 
 BlockScales FourBitTensors::read_scales(std::string_view matrix) const {
     const FourBitLayout& layout = matrices_.find(matrix)->second;
-    check_map(joined(matrix, suffix::kMap), four_bit_values(layout.type));
+    check_map(joined(matrix, suffix::kMap), stored_map(layout.type));
     const auto absmax = joined(matrix, suffix::kAbsmax);
     BlockScales scales;
     if (!layout.double_quant) {
@@ -169,7 +159,7 @@ void FourBitTensors::read_box(std::string_view matrix, std::int64_t first_row, s
         for (std::int64_t first = begin; first < begin + length;) {
             const std::int64_t n = std::min(most, begin + length - first), byte = first / 2, last_byte = (first + n - 1) / 2;
             read_codes(matrix, byte, std::span(codes).first(static_cast<std::size_t>(last_byte - byte + 1)));
-            dequantize_run(layout, *absmax, codes.data(), 2 * byte, first, n, out);
+            dequantize_elements(layout, *absmax, codes.data(), 2 * byte, first, {out, static_cast<std::size_t>(n)});
             first += n, out += n;
         }
     }
