@@ -20,6 +20,8 @@ public:
 
     void* reserve(std::size_t bytes) override;
     void unreserve(void*, std::size_t) noexcept override {}
+    void* reserve_host(std::size_t bytes) override { return DryBackend::reserve(bytes); }
+    void unreserve_host(void*, std::size_t) noexcept override {}
     std::unique_ptr<Stream> make_stream() override;
     std::unique_ptr<Event> make_event() override;
     void copy_from_host(Stream&, const void*, const Tensor&) override {}
