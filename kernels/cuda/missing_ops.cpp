@@ -14,13 +14,14 @@ namespace {
 }  // namespace
 
 std::vector<std::string> CudaBackend::missing_ops() {
-    return {"dropout",   "bias", "embedding",     "gather_rows",    "scatter_rows", "rmsnorm", "rope",
-            "attention", "glu",  "cross_entropy", "sum_of_squares", "clip_scale",   "adamw",   "sgd"};
+    return {"dropout",   "bias", "dequantize",    "embedding",      "gather_rows", "scatter_rows", "rmsnorm",    "rope",
+            "attention", "glu",  "cross_entropy", "sum_of_squares", "clip_scale",  "adamw",        "adamw_8bit", "sgd"};
 }
 
 void CudaBackend::dropout(Context&, const DropoutMask&, const Tensor&, const Tensor&, const Tensor&) { missing("dropout"); }
 void CudaBackend::bias_add(Context&, const Tensor&, const Tensor&) { missing("bias_add"); }
 void CudaBackend::bias_backward(Context&, const Tensor&, const Tensor&) { missing("bias_backward"); }
+void CudaBackend::dequantize(Context&, const FourBitMatrix&, const Tensor&) { missing("dequantize"); }
 void CudaBackend::embedding(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("embedding"); }
 void CudaBackend::embedding_backward(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("embedding_backward"); }
 void CudaBackend::gather_rows(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("gather_rows"); }
@@ -52,6 +53,9 @@ void CudaBackend::sum_of_squares(Context&, const Tensor&, const Tensor&) { missi
 void CudaBackend::clip_scale(Context&, const Tensor&, double, double, const Tensor&, const Tensor&) { missing("clip_scale"); }
 void CudaBackend::adamw(Context&, const AdamW&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
     missing("adamw");
+}
+void CudaBackend::adamw_8bit(Context&, const AdamW&, const Tensor&, const Tensor&, const EightBitMoments&, const Tensor&) {
+    missing("adamw_8bit");
 }
 void CudaBackend::sgd(Context&, const Sgd&, const Tensor&, const Tensor&, const Tensor&) { missing("sgd"); }
 

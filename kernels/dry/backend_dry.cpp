@@ -67,6 +67,10 @@ void DryBackend::bias_backward(Context&, const Tensor& dy, const Tensor& dbias) 
     count("bias_backward", rows_and_columns(dy), dy.elements(), bytes_of(dy, dbias, dbias));
 }
 
+void DryBackend::dequantize(Context&, const FourBitMatrix& w, const Tensor& y) {
+    count("dequantize", rows_and_columns(y), y.elements(), static_cast<std::int64_t>(w.bytes()) + bytes_of(y));
+}
+
 void DryBackend::embedding(Context&, const Tensor&, const Tensor& ids, const Tensor& y) {
     count("embedding", rows_and_columns(y), 0, bytes_of(ids, y, y));
 }
@@ -142,6 +146,13 @@ void DryBackend::clip_scale(Context&, const Tensor&, double, double, const Tenso
 
 void DryBackend::adamw(Context&, const AdamW&, const Tensor&, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& master) {
     count("adamw", rows_and_columns(grad), 14 * grad.elements(), bytes_of(grad, m, m, v, v, master, master));
+}
+
+void DryBackend::adamw_8bit(Context&, const AdamW&, const Tensor&, const Tensor& grad, const EightBitMoments& moments,
+                            const Tensor& master) {
+    const auto& [m, v, m_absmax, v_absmax] = moments;
+    count("adamw_8bit", {grad.elements(), 0, 0}, 24 * grad.elements(),
+          bytes_of(grad, master, master) + 2 * bytes_of(m, v, m_absmax, v_absmax));
 }
 
 void DryBackend::sgd(Context&, const Sgd&, const Tensor&, const Tensor& grad, const Tensor& master) {

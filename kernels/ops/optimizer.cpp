@@ -57,6 +57,33 @@ void adamw(Context& ctx, const AdamW& params, const Tensor& grad_scale, const Te
     ctx.backend.adamw(ctx, params, grad_scale, grad, m, v, master);
 }
 
+void adamw_8bit(Context& ctx, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const EightBitMoments& moments,
+                const Tensor& master) {
+    const Check check("adamw_8bit");
+    check.that(params.step >= 1, "step {} is not counted from 1", params.step);
+    check.scalar("grad_scale", grad_scale);
+    check.type("master", master, DType::F32);
+    check.contiguous("master", master);
+    check_state_like(check, "grad", grad, master);
+    check.apart("grad", grad, "master", master);
+    const std::int64_t n = master.elements();
+    if (n == 0) return;
+    const Shape blocks{(n + EightBitMoments::kBlock - 1) / EightBitMoments::kBlock};
+    const auto check_moment = [&](std::string_view name, const Tensor& x, DType type, const Shape& shape) {
+        check.type(name, x, type);
+        check.shape(name, x, shape);
+        check.apart(name, x, "master", master);
+        check.apart(name, x, "grad", grad);
+    };
+    check_moment("m", moments.m, DType::U8, {n});
+    check_moment("v", moments.v, DType::U8, {n});
+    check_moment("m_absmax", moments.m_absmax, DType::F32, blocks);
+    check_moment("v_absmax", moments.v_absmax, DType::F32, blocks);
+    check.apart("m", moments.m, "v", moments.v);
+    check.apart("m_absmax", moments.m_absmax, "v_absmax", moments.v_absmax);
+    ctx.backend.adamw_8bit(ctx, params, grad_scale, grad, moments, master);
+}
+
 void sgd(Context& ctx, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master) {
     const Check check("sgd");
     check.scalar("grad_scale", grad_scale);

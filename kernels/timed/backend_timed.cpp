@@ -53,6 +53,11 @@ void TimedBackend::bias_backward(Context& ctx, const Tensor& dy, const Tensor& d
     timed(ctx, [&](Context& own) { device_->bias_backward(own, dy, dbias); });
 }
 
+void TimedBackend::dequantize(Context& ctx, const FourBitMatrix& w, const Tensor& y) {
+    DryBackend::dequantize(ctx, w, y);
+    timed(ctx, [&](Context& own) { device_->dequantize(own, w, y); });
+}
+
 void TimedBackend::embedding(Context& ctx, const Tensor& table, const Tensor& ids, const Tensor& y) {
     DryBackend::embedding(ctx, table, ids, y);
     timed(ctx, [&](Context& own) { device_->embedding(own, table, ids, y); });
@@ -144,6 +149,12 @@ void TimedBackend::adamw(Context& ctx, const AdamW& params, const Tensor& grad_s
                          const Tensor& master) {
     DryBackend::adamw(ctx, params, grad_scale, grad, m, v, master);
     timed(ctx, [&](Context& own) { device_->adamw(own, params, grad_scale, grad, m, v, master); });
+}
+
+void TimedBackend::adamw_8bit(Context& ctx, const AdamW& params, const Tensor& grad_scale, const Tensor& grad,
+                              const EightBitMoments& moments, const Tensor& master) {
+    DryBackend::adamw_8bit(ctx, params, grad_scale, grad, moments, master);
+    timed(ctx, [&](Context& own) { device_->adamw_8bit(own, params, grad_scale, grad, moments, master); });
 }
 
 void TimedBackend::sgd(Context& ctx, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master) {

@@ -32,6 +32,7 @@ public:
     void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
     void bias_add(Context&, const Tensor& bias, const Tensor& y) override;
     void bias_backward(Context&, const Tensor& dy, const Tensor& dbias) override;
+    void dequantize(Context&, const FourBitMatrix& w, const Tensor& y) override;
     void embedding(Context&, const Tensor& table, const Tensor& ids, const Tensor& y) override;
     void embedding_backward(Context&, const Tensor& dy, const Tensor& ids, const Tensor& dtable) override;
     void gather_rows(Context&, const Tensor& x, const Tensor& index, const Tensor& y) override;
@@ -56,6 +57,8 @@ public:
     void clip_scale(Context&, const Tensor& sum, double max_norm, double inverse_tokens, const Tensor& norm, const Tensor& scale) override;
     void adamw(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& m, const Tensor& v,
                const Tensor& master) override;
+    void adamw_8bit(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const EightBitMoments& moments,
+                    const Tensor& master) override;
     void sgd(Context&, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master) override;
 
 private:

@@ -1,0 +1,109 @@
+#include "kernels/quant/dynamic_map.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "kernels/base/clones.h"
+#include "kernels/base/error.h"
+
+namespace tandem {
+
+namespace {
+
+/// torch.linspace(0.1, 1, count)[i] in fp32: counted from the nearer end, with a fused multiply-add.
+float boundary(int i, int count) {
+    const float step = (1.0F - 0.1F) / static_cast<float>(count - 1);
+    return i < count / 2 ? std::fma(step, static_cast<float>(i), 0.1F) : std::fma(-step, static_cast<float>(count - 1 - i), 1.0F);
+}
+
+/// Seven decades, each with twice the values of the one below: the middles between equally spaced boundaries. And 0 and 1.
+std::array<float, 256> make_map(Signedness signedness) {
+    constexpr std::array<float, 7> kDecade = {1e-6F, 1e-5F, 1e-4F, 1e-3F, 1e-2F, 1e-1F, 1.0F};
+    std::array<float, 256> map{0.0F, 1.0F};
+    std::size_t next = 2;
+    for (std::size_t i = 0; i < kDecade.size(); ++i) {
+        const int bins = (signedness == Signedness::Signed ? 1 : 2) << i;
+        for (int j = 0; j < bins; ++j) {
+            const float value = kDecade[i] * ((boundary(j, bins + 1) + boundary(j + 1, bins + 1)) / 2.0F);
+            map[next++] = value;
+            if (signedness == Signedness::Signed) map[next++] = -value;
+        }
+    }
+    std::sort(map.begin(), map.end());
+    return map;
+}
+
+/// Codes of 65536 numbers between -1 and 1. bitsandbytes' processor path quantises by looking a number up here, so that numbers
+/// of the innermost 1.5e-5 share a code, 0 among them.
+constexpr int kPlaces = 65536;
+using CodeTable = std::array<std::uint8_t, kPlaces>;
+
+std::unique_ptr<const CodeTable> make_code_table(const std::array<float, 256>& map) {
+    auto table = std::make_unique<CodeTable>();
+    std::size_t code = 0;
+    for (int i = 0; i < kPlaces; ++i) {
+        const float value = -1.0F + (2.0F * static_cast<float>(i)) / static_cast<float>(kPlaces - 1);
+        while (code < map.size() - 1 && 0.5F * (map[code] + map[code + 1]) < value) ++code;
+        (*table)[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(code);
+    }
+    return table;
+}
+
+const CodeTable& code_table(Signedness signedness) {
+    static const auto with_sign = make_code_table(dynamic_map(Signedness::Signed));
+    static const auto without = make_code_table(dynamic_map(Signedness::Unsigned));
+    return signedness == Signedness::Signed ? *with_sign : *without;
+}
+
+/// Codes of one block; returns its absmax.
+TANDEM_CLONES float quantize_block(const std::uint8_t* table, const float* x, std::int64_t n, std::uint8_t* codes) {
+    float absmax = 0.0F;
+#pragma omp simd reduction(max : absmax)
+    for (std::int64_t i = 0; i < n; ++i) absmax = std::max(absmax, std::fabs(x[i]));
+    if (absmax == 0.0F) {
+        std::fill_n(codes, n, std::uint8_t{0});
+        return 0.0F;
+    }
+    const float inverse = 1.0F / absmax;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const float scaled = x[i] * inverse;  // 0 * inf where absmax is too small to have an inverse
+        const float bounded = scaled < -1.0F ? -1.0F : 1.0F < scaled ? 1.0F : scaled;
+        const float place = __builtin_fmaf((bounded + 1.0F) * 0.5F, static_cast<float>(kPlaces - 1), 0.5F);
+        codes[i] = table[place == place ? static_cast<std::int32_t>(place) : 0];
+    }
+    return absmax;
+}
+
+}  // namespace
+
+const std::array<float, 256>& dynamic_map(Signedness signedness) {
+    static const auto with_sign = make_map(Signedness::Signed);
+    static const auto without = make_map(Signedness::Unsigned);
+    return signedness == Signedness::Signed ? with_sign : without;
+}
+
+void quantize_dynamic(Signedness signedness, std::int64_t block_size, std::span<const float> x, std::span<std::uint8_t> codes,
+                      std::span<float> absmax) {
+    const auto n = static_cast<std::int64_t>(x.size());
+    require(block_size >= 1 && codes.size() == x.size(), "{} codes for {} numbers in blocks of {}", codes.size(), x.size(), block_size);
+    const std::int64_t blocks = (n + block_size - 1) / block_size;
+    require(static_cast<std::int64_t>(absmax.size()) == blocks, "{} scales for {} blocks", absmax.size(), blocks);
+    const CodeTable& table = code_table(signedness);
+    for (std::int64_t b = 0; b < blocks; ++b) {
+        const std::int64_t first = b * block_size;
+        absmax[static_cast<std::size_t>(b)] =
+            quantize_block(table.data(), x.data() + first, std::min(block_size, n - first), codes.data() + first);
+    }
+}
+
+void dequantize_dynamic(Signedness signedness, std::int64_t block_size, std::span<const std::uint8_t> codes, std::span<const float> absmax,
+                        std::span<float> x) {
+    require(block_size >= 1 && codes.size() == x.size(), "{} codes for {} numbers in blocks of {}", codes.size(), x.size(), block_size);
+    const auto& map = dynamic_map(signedness);
+    const auto block = static_cast<std::size_t>(block_size);
+    require(absmax.size() == (x.size() + block - 1) / block, "{} scales for {} numbers in blocks of {}", absmax.size(), x.size(), block);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = map[codes[i]] * absmax[i / block];
+}
+
+}  // namespace tandem
