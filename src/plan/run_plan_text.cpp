@@ -24,6 +24,7 @@ std::string memory_table(const MemoryPlan& memory) {
         if (used) line(name(static_cast<MemoryKind>(k)), [&](const StagePlan& s) { return s.bytes[k]; });
     }
     line("peak", [](const StagePlan& s) { return s.peak(); });
+    if (memory.host() > 0) line("host memory", [](const StagePlan& s) { return s.host; });
     return text;
 }
 
