@@ -25,7 +25,7 @@ OptimizerSection settings_of(OptimizerName name) {
 
 float gradient(std::size_t parameter, std::int64_t i, int step) {
     return std::sin(static_cast<float>(i + 1) * 0.37F + static_cast<float>(step)) *
-           std::exp(static_cast<float>((i + parameter) % 9) - 6.0F);
+           std::exp(0.25F * static_cast<float>((i + static_cast<std::int64_t>(parameter)) % 9));
 }
 
 void train(TinyState& t, int first, int last) {

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <fstream>
 #include <map>
+#include <span>
 
 #include "src/io/hdf5_file.h"
 #include "src/train/checkpoint.h"
@@ -17,12 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// `wrote` and `reads`: the optimizers on both sides.
-void every_layout_reads_every_other(OptimizerName wrote, OptimizerName reads) {
+/// Written with each of `shardings`; `wrote` and `reads`: the optimizers on both sides.
+void every_layout_reads_every_other(std::span<const Sharding> shardings, OptimizerName wrote, OptimizerName reads) {
     const SharedDirectory directory;
     const auto all = layouts();
     for (std::size_t i = 0; i < all.size(); ++i) {
-        for (const Sharding& sharding : kShardings) {
+        for (const Sharding& sharding : shardings) {
             const auto step = static_cast<std::int64_t>(i) * 3 + sharding.zero;
             save(directory.path(), all[i], sharding, step, wrote);
             for (std::size_t j = 0; j < all.size(); ++j) {
@@ -49,12 +50,14 @@ void every_layout_reads_every_other(OptimizerName wrote, OptimizerName reads) {
     }
 }
 
-TEST(CheckpointOverRanks, AnyLayoutReadsWhatAnyOtherWrote) { every_layout_reads_every_other(OptimizerName::AdamW, OptimizerName::AdamW); }
+TEST(CheckpointOverRanks, AnyLayoutReadsWhatAnyOtherWrote) {
+    every_layout_reads_every_other(kShardings, OptimizerName::AdamW, OptimizerName::AdamW);
+}
 
 /// Codes and absmax as well, and the states of a paged optimizer are those of the other.
 TEST(CheckpointOverRanks, AnyLayoutReadsTheEightBitStatesOfAnyOther) {
-    every_layout_reads_every_other(OptimizerName::AdamW8bit, OptimizerName::PagedAdamW8bit);
-    every_layout_reads_every_other(OptimizerName::PagedAdamW8bit, OptimizerName::AdamW8bit);
+    every_layout_reads_every_other(std::span(kShardings).last(1), OptimizerName::AdamW8bit, OptimizerName::PagedAdamW8bit);
+    every_layout_reads_every_other(std::span(kShardings).first(1), OptimizerName::PagedAdamW8bit, OptimizerName::AdamW8bit);
 }
 
 class Written : public testing::TestWithParam<OptimizerName> {};
