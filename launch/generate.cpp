@@ -81,8 +81,7 @@ void run(Runtime& runtime, Request& request, Mesh& mesh, const RankLayout& layou
     if (ids.empty()) fail(Failure::Configuration, "the prompt is empty");
     const std::int64_t length = static_cast<std::int64_t>(ids.size()) + request.max_new_tokens;
     OpenedModel opened = open_model(request.config, Trained::Nothing);
-    const auto& [description, lora, trained] = opened.description;
-    const Split split = resolve_split(request.config, layout, description, trained, lora ? &*lora : nullptr);
+    const Split split = resolve_split(request.config, layout, opened.description);
     Device device = make_device(request.config, runtime.threads_per_rank());
     reserve_up_to(device, machine_memory());
     const auto chunk = static_cast<std::int64_t>(kPromptChunk);

@@ -21,6 +21,16 @@ struct Box {
 /// All of a tensor.
 [[nodiscard]] inline Box whole_box(const Shape& global) { return {global.dims() == 2 ? Shape{0, 0} : Shape{0}, global}; }
 
+/// Where a box of a matrix lies among the matrix's blocks.
+[[nodiscard]] inline BlockGrid grid_of(const Shape& global, const Box& box, std::int64_t block_size) {
+    return {.block_size = block_size,
+            .rows = box.shape[0],
+            .columns = box.shape[1],
+            .first = box.offset[0] * global[1] + box.offset[1],
+            .stride = global[1],
+            .whole_rows = global[0]};
+}
+
 /// One parameter of which this rank holds at least a part. Bucket and storage are the same on all tensor-parallel ranks of a stage,
 /// so that flat intervals of a bucket mean the same elements of a replica on each of them.
 struct Parameter {

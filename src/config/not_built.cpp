@@ -14,8 +14,7 @@ struct NotBuilt {
     std::string_view instead;
 };
 
-constexpr std::array<NotBuilt, 7> kNotBuilt = {{
-    {"method.type", [](const RunConfig& c) { return c.method.type == Method::QLora; }, "use lora or full"},
+constexpr std::array<NotBuilt, 6> kNotBuilt = {{
     {"model.dtype", [](const RunConfig& c) { return c.model.dtype == DType::F16; }, "use bf16 or fp32"},
     {"offload.weights", [](const RunConfig& c) { return c.offload.weights != Offload::None; }, "use none"},
     {"offload.optimizer", [](const RunConfig& c) { return c.offload.optimizer != Offload::None; }, "use none"},

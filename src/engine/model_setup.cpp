@@ -2,7 +2,9 @@
 
 #include <filesystem>
 
+#include "kernels/quant/four_bit.h"
 #include "src/model/parameters.h"
+#include "src/model/quantized_weight.h"
 
 namespace tandem {
 namespace {
@@ -43,12 +45,31 @@ std::optional<LoraConfig> resolve_lora(const RunConfig& config) {
     return LoraConfig{s.r, s.alpha, s.dropout, s.rslora, s.target_modules, {}};
 }
 
+std::optional<QuantizationSpec> resolve_quantization(const RunConfig& config, const std::optional<QuantizationSpec>& stored) {
+    const QuantizationSection& s = config.quantization;
+    if (!stored) {
+        if (config.method.type != Method::QLora) return std::nullopt;
+        return QuantizationSpec{s.type, s.block_size, s.double_quant, s.skip_modules};
+    }
+    const auto agree = [&](const char* key, const auto& typed, const auto& found) {
+        if (!config.given(key) || typed == found) return;
+        fail(Failure::Configuration,
+             "{} = {} ({}) contradicts the files of {}, which have {}; leave the key out, or start from the model "
+             "in full precision",
+             key, typed, config.origin(key), config.model.path, found);
+    };
+    agree("quantization.type", name(s.type), name(stored->type));
+    agree("quantization.block_size", s.block_size, stored->block_size);
+    agree("quantization.double_quant", s.double_quant, stored->double_quant);
+    return stored;
+}
+
 ModelDescription describe_model(const RunConfig& config, Trained trained) {
     check_model_path(config.model.path);
     if (config.method.type == Method::Full && config.lora.adapter) {
         fail(Failure::Configuration, "method.type = full trains the base model and takes no lora.adapter; use method.type = lora");
     }
-    ModelDescription description{load_model_config(config.model.path), std::nullopt, trained};
+    ModelDescription description{load_model_config(config.model.path), std::nullopt, trained, resolve_quantization(config, std::nullopt)};
     // Evaluation of a bare base has no use for fresh factors, whose product is zero.
     if (trained != Trained::Nothing || config.lora.adapter) description.lora = resolve_lora(config);
     return description;
@@ -59,7 +80,8 @@ std::unique_ptr<Transformer> make_transformer(const RunConfig& config, const Mod
     const TransformerSettings settings{.model = description.model,
                                        .dtype = config.model.dtype,
                                        .trained = description.trained,
-                                       .lora = description.lora ? &*description.lora : nullptr,
+                                       .lora = description.lora_or_null(),
+                                       .quantization = description.quantization_or_null(),
                                        .seed = config.training.seed,
                                        .positions = place.positions,
                                        .tokens = place.tokens,
@@ -102,11 +124,10 @@ LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& devi
     loaded.opened = std::move(opened);
     Context ctx = loaded.transformer->context();
     fill_weights(ctx, loaded.transformer->parameters(), *loaded.opened.base, *loaded.opened.adapter);
+    for (const Parameter& p : loaded.transformer->parameters()) {
+        if (p.quantized) fill_blocks(ctx, loaded.transformer->group(), p, *loaded.opened.base);
+    }
     return loaded;
-}
-
-ParamTable whole_model_table(const ModelDescription& description) {
-    return list_parameters(description.model, description.trained, description.lora ? &*description.lora : nullptr);
 }
 
 void fill_masters(LoadedModel& model, TrainState& state) {

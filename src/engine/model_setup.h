@@ -10,17 +10,11 @@
 #include "src/config/run_config.h"
 #include "src/engine/device.h"
 #include "src/engine/train_state.h"
+#include "src/model/model_description.h"
 #include "src/model/transformer.h"
 #include "src/model/weights.h"
 
 namespace tandem {
-
-/// What the configuration says of a model, without its weights.
-struct ModelDescription {
-    ModelConfig model;
-    std::optional<LoraConfig> lora;
-    Trained trained;
-};
 
 /// With where its values come from.
 struct OpenedModel {
@@ -36,6 +30,10 @@ struct LoadedModel {
 
 /// What the run trains: from lora.adapter where it is given (contradicting keys are Configuration errors), else from the keys.
 std::optional<LoraConfig> resolve_lora(const RunConfig& config);
+
+/// How the base is kept: as its files have it where they have four-bit blocks (`stored`; contradicting keys are Configuration errors), else
+/// as method.type = qlora asks.
+std::optional<QuantizationSpec> resolve_quantization(const RunConfig& config, const std::optional<QuantizationSpec>& stored);
 
 /// Reads config.json (and the adapter's) alone. For evaluation give Trained::Nothing.
 ModelDescription describe_model(const RunConfig& config, Trained trained);
@@ -56,9 +54,6 @@ OpenedModel open_model(const RunConfig& config, Trained trained);
 /// The transformer with its compute copies filled: pretrained or random weights, adapter or fresh factors. Masters are TrainState's
 /// (see fill_masters).
 LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, const ModelPlace& place);
-
-/// Every parameter of the model, whichever rank holds it.
-ParamTable whole_model_table(const ModelDescription& description);
 
 /// Masters of what this rank owns, in their full precision, and the compute copies from them. Collective over the data-parallel ranks.
 void fill_masters(LoadedModel& model, TrainState& state);

@@ -40,13 +40,13 @@ std::vector<UnitRange> typed_parts(const RunConfig& config, std::int64_t parts, 
 }
 
 /// Times follow floating-point operations. Where recomputation is chosen by memory, later and with these parts, none is counted.
-std::vector<UnitRange> balanced(const RunConfig& config, const RankLayout& layout, int chunks, const ModelConfig& model, Trained trained,
-                                const LoraConfig* lora) {
+std::vector<UnitRange> balanced(const RunConfig& config, const RankLayout& layout, int chunks, const ModelDescription& description) {
     const bool recomputes = config.training.recompute == Recompute::Full;
     const auto data = static_cast<int>(layout.data);
     const UnitCostSettings settings{
-        .trained = trained,
-        .lora = lora,
+        .trained = description.trained,
+        .lora = description.lora_or_null(),
+        .quantization = description.quantization_or_null(),
         .policy = recomputes ? ActivationPolicy::Recompute : ActivationPolicy::Keep,
         .dtype = config.model.dtype,
         .sequence_length = config.data.max_seq_length,
@@ -58,7 +58,7 @@ std::vector<UnitRange> balanced(const RunConfig& config, const RankLayout& layou
     const auto in_flight = std::min(layout.accumulation, layout.pipeline);
     const auto tokens = static_cast<double>(in_flight * config.training.micro_batch_size * config.data.max_seq_length);
     std::vector<double> seconds, bytes;
-    for (const UnitCost& cost : unit_costs(model, settings)) {
+    for (const UnitCost& cost : unit_costs(description.model, settings)) {
         seconds.push_back(cost.flops());
         bytes.push_back(cost.bytes(tokens));
     }
@@ -69,12 +69,12 @@ std::vector<UnitRange> balanced(const RunConfig& config, const RankLayout& layou
 
 }  // namespace
 
-std::vector<UnitRange> place_parts(const RunConfig& config, const RankLayout& layout, int chunks, const ModelConfig& model, Trained trained,
-                                   const LoraConfig* lora) {
+std::vector<UnitRange> place_parts(const RunConfig& config, const RankLayout& layout, int chunks, const ModelDescription& description) {
+    const ModelConfig& model = description.model;
     check_tensor(model, layout.tensor, config.origin("parallel.tensor"));
     check_enough_layers(config, layout.pipeline, chunks, model);
     if (!config.parallel.layers.empty()) return typed_parts(config, layout.pipeline * chunks, model);
-    return balanced(config, layout, chunks, model, trained, lora);
+    return balanced(config, layout, chunks, description);
 }
 
 }  // namespace tandem

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "src/config/load.h"
+#include "src/model/model_description.h"
 #include "src/model/transformer.h"
 
 namespace tandem {
@@ -12,7 +13,7 @@ namespace tandem {
 /// take as equal times as can be, embedding and head counted, and fit into device.memory_limit where that is given and it is possible
 /// (see balanced_parts). Throws Configuration naming the key, its place and what it may be: a number of tensor-parallel ranks that does
 /// not divide the model, fewer layers than parts, layers that do not add up to the model's.
-[[nodiscard]] std::vector<UnitRange> place_parts(const RunConfig& config, const RankLayout& layout, int chunks, const ModelConfig& model,
-                                                 Trained trained, const LoraConfig* lora);
+[[nodiscard]] std::vector<UnitRange> place_parts(const RunConfig& config, const RankLayout& layout, int chunks,
+                                                 const ModelDescription& description);
 
 }  // namespace tandem

@@ -11,9 +11,9 @@
 namespace tandem {
 namespace {
 
-std::vector<bool> trained_units(const ModelConfig& model, Trained trained, const LoraConfig* lora) {
-    std::vector<bool> units(static_cast<std::size_t>(unit_count(model)), false);
-    for (const Parameter& p : list_parameters(model, trained, lora)) {
+std::vector<bool> trained_units(const ModelDescription& description) {
+    std::vector<bool> units(static_cast<std::size_t>(unit_count(description.model)), false);
+    for (const Parameter& p : whole_model_table(description)) {
         if (p.trainable) units[static_cast<std::size_t>(p.bucket)] = true;
     }
     return units;
@@ -72,17 +72,18 @@ MeshIndex mesh_of(const RankLayout& layout) {
         .data = static_cast<int>(layout.data), .tensor = static_cast<int>(layout.tensor), .pipeline = static_cast<int>(layout.pipeline)};
 }
 
-Split resolve_split(const RunConfig& config, const RankLayout& layout, const ModelConfig& model, Trained trained, const LoraConfig* lora) {
+Split resolve_split(const RunConfig& config, const RankLayout& layout, const ModelDescription& description) {
+    const ModelConfig& model = description.model;
     Split split;
     split.sizes = mesh_of(layout);
     // Chunks of a pipeline of one stage would only be messages to oneself.
     split.chunks = split.sizes.pipeline > 1 ? static_cast<int>(config.parallel.chunks) : 1;
     split.schedule = resolve_schedule(config, split.chunks);
-    split.parts = place_parts(config, layout, split.chunks, model, trained, lora);
-    check_whole_blocks(config, layout, model, trained, lora);
+    split.parts = place_parts(config, layout, split.chunks, description);
+    check_whole_blocks(config, layout, description);
     split.tied = model.tied_head;
-    split.trained = trained_units(model, trained, lora);
-    split.frozen_base = trained != Trained::Everything;
+    split.trained = trained_units(description);
+    split.frozen_base = description.trained != Trained::Everything;
     split.sharding.zero = static_cast<int>(config.parallel.zero);
     split.sharding.moment = resolve_moment(config, split);
     split.sharding.shared_buckets = {unit_count(model) - 1};

@@ -10,6 +10,7 @@
 #include "parallel/mesh.h"
 #include "parallel/schedules.h"
 #include "src/config/load.h"
+#include "src/model/model_description.h"
 #include "src/model/transformer.h"
 
 namespace tandem {
@@ -33,8 +34,7 @@ struct Split {
 };
 
 /// Throws Configuration naming the key and what it may be where the model does not divide.
-[[nodiscard]] Split resolve_split(const RunConfig& config, const RankLayout& layout, const ModelConfig& model, Trained trained,
-                                  const LoraConfig* lora);
+[[nodiscard]] Split resolve_split(const RunConfig& config, const RankLayout& layout, const ModelDescription& description);
 
 /// "data 2 x tensor 1 x pipeline 2, zero 2, 1f1b, layers 16 and 14"
 [[nodiscard]] std::string describe(const Split& split);

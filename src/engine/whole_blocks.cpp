@@ -15,13 +15,12 @@ struct Cut {
 };
 
 /// The first parameter, and rank, of a split over `tensor` ranks whose blocks are cut.
-std::optional<Cut> first_cut(OptimizerName optimizer, std::int64_t tensor, const ModelConfig& model, Trained trained,
-                             const LoraConfig* lora) {
-    Placement placement = whole_model(model);
+std::optional<Cut> first_cut(OptimizerName optimizer, std::int64_t tensor, const ModelDescription& d) {
+    Placement placement = whole_model(d.model);
     placement.tensor = static_cast<int>(tensor);
     for (int rank = 0; rank < placement.tensor; ++rank) {
         placement.tensor_rank = rank;
-        for (const Parameter& p : list_parameters(model, trained, lora, placement)) {
+        for (const Parameter& p : list_parameters(d.model, d.trained, d.lora_or_null(), placement, d.quantization_or_null())) {
             if (p.trainable && has_eight_bit_moments(optimizer, p) && !whole_blocks(p)) return Cut{p, rank};
         }
     }
@@ -36,15 +35,14 @@ std::string slice_of(const Parameter& p) {
 
 }  // namespace
 
-void check_whole_blocks(const RunConfig& config, const RankLayout& layout, const ModelConfig& model, Trained trained,
-                        const LoraConfig* lora) {
+void check_whole_blocks(const RunConfig& config, const RankLayout& layout, const ModelDescription& description) {
     const OptimizerName optimizer = config.optimizer.name;
     if (!is_eight_bit(optimizer) || layout.tensor == 1) return;
-    const auto cut = first_cut(optimizer, layout.tensor, model, trained, lora);
+    const auto cut = first_cut(optimizer, layout.tensor, description);
     if (!cut) return;
     std::vector<std::int64_t> whole;
-    for (const std::int64_t n : tensor_sizes(model)) {
-        if (!first_cut(optimizer, n, model, trained, lora)) whole.push_back(n);
+    for (const std::int64_t n : tensor_sizes(description.model)) {
+        if (!first_cut(optimizer, n, description)) whole.push_back(n);
     }
     fail(Failure::Configuration,
          "{}: optimizer.name = {} keeps states in blocks of 256 elements of a tensor, which parallel.tensor = {} cuts: rank {} has {}; use "

@@ -5,6 +5,7 @@
 #include "kernels/ops/bias.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/matmul.h"
+#include "src/model/quantized_weight.h"
 
 namespace tandem {
 namespace {
@@ -20,6 +21,18 @@ struct Wide {
 private:
     std::int64_t width_;
 };
+
+/// y = x W^T.
+void multiply(Context& ctx, const Tensor& x, const Linear& layer, const Tensor& y) {
+    ArenaScope scope(ctx.workspace);
+    ops::matmul(ctx, {x}, transposed(dense(ctx, *layer.weight, x.dtype())), y);
+}
+
+/// dx = dy W (+ dx).
+void multiply_back(Context& ctx, const Tensor& dy, const Linear& layer, const Tensor& dx, Write write) {
+    ArenaScope scope(ctx.workspace);
+    ops::matmul(ctx, {dy}, {dense(ctx, *layer.weight, dy.dtype())}, dx, 1.0, write);
+}
 
 /// The low-rank branch's input: x, or x through the mask, in workspace.
 Tensor dropped(Context& ctx, const Linear& layer, const Tensor& ids, const Tensor& x) {
@@ -93,7 +106,7 @@ void column_forward(Context& ctx, const LayerRows& rows, const Tensor& h, std::s
         project_low(ctx, rows, h, layers, nullptr);
     }
     for (const auto& [layer, u, y] : layers) {
-        ops::matmul(ctx, {all}, transposed(layer->weight->weight), y);                                          // y = h W^T
+        multiply(ctx, all, *layer, y);                                                                          // y = h W^T
         if (layer->bias) ops::bias_add(ctx, layer->bias->weight, y);                                            // y += b
         if (layer->a) ops::matmul(ctx, {u}, transposed(layer->b->weight), y, layer->scale, Write::Accumulate);  // y += s u B^T
     }
@@ -123,7 +136,7 @@ void column_backward(Context& ctx, const LayerRows& rows, BackwardPart part, con
     std::int64_t first = 0;
     Write write = Write::Overwrite;
     for (const auto& [layer, u, dy] : layers) {
-        if (dh) ops::matmul(ctx, {dy}, {layer->weight->weight}, dh_all, 1.0, write);
+        if (dh) multiply_back(ctx, dy, *layer, dh_all, write);
         write = Write::Accumulate;
         if (layer->a) {
             ops::matmul(ctx, {dy}, {layer->b->weight}, partial.low(first, layer->rank()));
@@ -147,7 +160,7 @@ void column_backward(Context& ctx, const LayerRows& rows, BackwardPart part, con
 void row_forward(Context& ctx, const LayerRows& rows, const Linear& layer, const Tensor& x, const Tensor& u, const Tensor& y) {
     ArenaScope scope(ctx.workspace);
     const auto project = [&](const Tensor& wide, const Tensor& low) {
-        ops::matmul(ctx, {x}, transposed(layer.weight->weight), wide);
+        multiply(ctx, x, layer, wide);
         if (layer.a) ops::matmul(ctx, {dropped(ctx, layer, rows.ids, x)}, transposed(layer.a->weight), low);
     };
     if (rows.group.split()) {
@@ -192,7 +205,7 @@ void row_backward(Context& ctx, const LayerRows& rows, BackwardPart part, const 
         all = gathered.wide();
         if (layer.a) t = gathered.low(0, r);
     }
-    ops::matmul(ctx, {all}, {layer.weight->weight}, dx);  // dx = dy W
+    multiply_back(ctx, all, layer, dx, Write::Overwrite);  // dx = dy W
     if (layer.a) backward_a(ctx, layer, rows.ids, t, x, dx);
     if (part == BackwardPart::Both) backward_weight(ctx, layer, all, x, dy);
 }

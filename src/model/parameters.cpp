@@ -5,6 +5,8 @@
 
 #include <fmt/ranges.h>
 
+#include "kernels/quant/four_bit.h"
+
 namespace tandem {
 namespace {
 
@@ -13,8 +15,13 @@ enum class Share : std::uint8_t { Replica, Rows, Columns, Vocabulary };
 
 class Lister {
 public:
-    Lister(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement)
-        : model_(model), trained_(trained), lora_(lora), placement_(placement) {}
+    Lister(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement,
+           const QuantizationSpec* quantization)
+        : model_(model), trained_(trained), lora_(lora), quantization_(quantization), placement_(placement) {
+        if (quantization && trained == Trained::Everything)
+            fail(Failure::Configuration, "method.type = full trains every weight, and weights in {} blocks cannot be trained; use qlora",
+                 name(quantization->type));
+    }
 
     ParamTable list() {
         const int head = unit_count(model_) - 1;
@@ -34,6 +41,7 @@ public:
             embedding(Copy::Last);
         }
         check_targets();
+        check_quantized();
         return std::move(table_);
     }
 
@@ -70,8 +78,40 @@ private:
     void linear(const LinearShape& shape) {
         const bool outputs = shape.split == LinearSplit::Outputs;
         add(shape.path + ".weight", {shape.out, shape.in}, outputs ? Share::Rows : Share::Columns);
+        quantize(shape.path);
         if (shape.bias) add(shape.path + ".bias", {shape.out}, outputs ? Share::Rows : Share::Replica);
         adapt(shape);
+    }
+
+    void quantize(const std::string& path) {
+        if (!quantization_) return;
+        linears_.push_back(path);
+        if (!quantization_->covers(path)) return;
+        quantizes_ = true;
+        if (!held_) return;
+        Parameter& p = table_.back();
+        require(p.storage == p.box.shape, "parameter {}: storage {} for box {} cannot be quantised", p.name, p.storage.str(),
+                p.box.shape.str());
+        p.quantized = FourBitMatrix{.type = quantization_->type,
+                                    .grid = grid_of(p.global, p.box, quantization_->block_size),
+                                    .codes = {},
+                                    .absmax = {},
+                                    .nested = {},
+                                    .offset = {}};
+    }
+
+    void check_quantized() const {
+        if (!quantization_) return;
+        for (const std::string& skipped : quantization_->skip_modules) {
+            // A directory that bitsandbytes wrote lists what it left alone, whatever that was.
+            if (quantization_->stored || skipped == "lm_head") continue;
+            if (std::ranges::any_of(linears_, [&](const std::string& path) { return matches_module(path, skipped); })) continue;
+            fail(Failure::Configuration, "quantization.skip_modules: '{}' matches no linear layer of this model; there are {}", skipped,
+                 fmt::join(modules_, ", "));
+        }
+        if (!quantizes_)
+            fail(Failure::Configuration, "quantization.skip_modules = {}: nothing is left to quantise; use method.type = lora",
+                 fmt::join(quantization_->skip_modules, ","));
     }
 
     void adapt(const LinearShape& shape) {
@@ -140,10 +180,13 @@ private:
     const ModelConfig& model_;
     Trained trained_;
     const LoraConfig* lora_;
+    const QuantizationSpec* quantization_;
     const Placement& placement_;
     ParamTable table_;
     std::set<std::string> modules_;     ///< names of linear layers
     std::vector<std::string> adapted_;  ///< paths of those with factors, on whatever rank, with a dot in front
+    std::vector<std::string> linears_;  ///< paths of all linear layers of the decoder layers
+    bool quantizes_ = false;            ///< any of them
     int bucket_ = 0;
     bool held_ = true;
 };
@@ -162,13 +205,14 @@ std::vector<LinearShape> linear_layers(const ModelConfig& m, std::int64_t layer)
             {mlp + "down_proj", m.hidden, m.ffn, m.mlp_bias, LinearSplit::Inputs}};
 }
 
-ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora) {
-    return list_parameters(model, trained, lora, whole_model(model));
+ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora, const QuantizationSpec* quantization) {
+    return list_parameters(model, trained, lora, whole_model(model), quantization);
 }
 
-ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement) {
+ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement,
+                           const QuantizationSpec* quantization) {
     check_tensor(model, placement.tensor, "the placement");
-    return Lister(model, trained, lora, placement).list();
+    return Lister(model, trained, lora, placement, quantization).list();
 }
 
 std::int64_t find_parameter(const ParamTable& table, const std::string& name) {

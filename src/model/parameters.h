@@ -8,6 +8,7 @@
 #include "src/model/lora.h"
 #include "src/model/model_config.h"
 #include "src/model/placement.h"
+#include "src/model/quantization.h"
 
 namespace tandem {
 
@@ -26,9 +27,14 @@ enum class Trained : std::uint8_t {
 /// Over tensor-parallel ranks (Shoeybi et al., arXiv 1909.08053): q, k, v, gate and up are split by outputs, o and down by inputs,
 /// embedding and head by rows of the vocabulary. Of an adapter's factors the one beside the split is split, too. What is left lies
 /// on every rank. A tied head whose stage does not hold the embedding has a copy of it, in the embedding's bucket.
-ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement);
+///
+/// With `quantization` (may be null) the linear layers it covers are kept in four-bit blocks; everything else is as it was. Configuration
+/// error: an entry of its skip_modules that names no linear layer of the model, nothing left to quantise, a base that is trained.
+ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora, const Placement& placement,
+                           const QuantizationSpec* quantization = nullptr);
 /// Of the whole model.
-ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora);
+ParamTable list_parameters(const ModelConfig& model, Trained trained, const LoraConfig* lora,
+                           const QuantizationSpec* quantization = nullptr);
 
 /// How tensor-parallel ranks share a linear layer.
 enum class LinearSplit : std::uint8_t {

@@ -4,12 +4,13 @@
 
 namespace tandem {
 
+bool matches_module(const std::string& path, const std::string& module) {
+    return ("." + path + ".").find("." + module + ".") != std::string::npos;
+}
+
 bool QuantizationSpec::covers(const std::string& path) const {
     if (path == "lm_head") return false;
-    return std::ranges::none_of(skip_modules, [&](const std::string& skipped) {
-        return path == skipped || path.ends_with("." + skipped) || path.starts_with(skipped + ".") ||
-               path.find("." + skipped + ".") != std::string::npos;
-    });
+    return std::ranges::none_of(skip_modules, [&](const std::string& skipped) { return matches_module(path, skipped); });
 }
 
 }  // namespace tandem

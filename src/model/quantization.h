@@ -22,4 +22,7 @@ struct QuantizationSpec {
     [[nodiscard]] bool covers(const std::string& path) const;
 };
 
+/// Whether `module` names the linear layer `path` or what contains it.
+[[nodiscard]] bool matches_module(const std::string& path, const std::string& module);
+
 }  // namespace tandem

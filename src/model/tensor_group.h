@@ -27,6 +27,9 @@ public:
     /// own [n / size, width] = this rank's rows of the sum over ranks of `all`, which is clobbered.
     void sum_scatter(Context& ctx, const Tensor& all, const Tensor& own) const { group_.reduce_scatter(ctx.stream, all, own); }
 
+    /// The largest of every rank's values, one by one. On the host.
+    void max(std::span<double> values) const { group_.max(values); }
+
     /// Bytes of buffer that these take on tensors of up to `largest` bytes, and lending it to them; the buffer must outlive this.
     [[nodiscard]] std::size_t buffer_bytes(std::size_t largest) const { return group_.buffer_bytes(largest); }
     void lend(const Tensor& buffer) const { group_.lend(buffer); }

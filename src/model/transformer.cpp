@@ -7,6 +7,7 @@
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/embedding.h"
 #include "parallel/gradient_buckets.h"
+#include "src/model/quantized_weight.h"
 #include "src/model/rope.h"
 
 namespace tandem {
@@ -21,11 +22,11 @@ Transformer::Transformer(const TransformerSettings& s, Backend& backend, Stream&
       group_(tensor),
       placement_(s.placement),
       positions_(s.positions),
-      table_(list_parameters(s.model, s.trained, s.lora, s.placement)),
+      table_(list_parameters(s.model, s.trained, s.lora, s.placement, s.quantization)),
       drops_(s.lora && s.lora->dropout > 0) {
     require(s.placement.tensor == tensor.size() && s.placement.tensor_rank == tensor.rank(),
             "a placement for rank {} of {} on rank {} of {}", s.placement.tensor_rank, s.placement.tensor, tensor.rank(), tensor.size());
-    allocate_weights();
+    allocate_weights(s.quantization);
     make_rope_tables(s.positions);
     wire(s.lora, s.seed);
     lend_buffer(s.tokens);
@@ -33,8 +34,11 @@ Transformer::Transformer(const TransformerSettings& s, Backend& backend, Stream&
 
 Transformer::~Transformer() { group_.lend(Tensor()); }
 
-void Transformer::allocate_weights() {
-    for (Parameter& p : table_) p.weight = memory_[MemoryKind::Weights].allocate(p.name, dtype_, p.storage);
+void Transformer::allocate_weights(const QuantizationSpec* quantization) {
+    for (Parameter& p : table_) {
+        if (p.quantized) allocate_blocks(memory_, *quantization, p);
+        else p.weight = memory_[MemoryKind::Weights].allocate(p.name, dtype_, p.storage);
+    }
 }
 
 void Transformer::make_rope_tables(std::int64_t positions) {

@@ -25,6 +25,7 @@ struct TransformerSettings {
     DType dtype = DType::F32;
     Trained trained = Trained::Nothing;
     const LoraConfig* lora = nullptr;
+    const QuantizationSpec* quantization = nullptr;
     std::uint64_t seed = 0;      ///< keys the dropout masks
     std::int64_t positions = 0;  ///< of the rotation tables: tokens of a sample at most
     std::int64_t tokens = 0;     ///< of a batch at most: sizes the buffer of the tensor-parallel group
@@ -33,8 +34,8 @@ struct TransformerSettings {
 
 class Transformer {
 public:
-    /// Allocates the weights of this rank's parameters (MemoryKind::Weights); contents are undefined until they are loaded. `tensor` is the
-    /// group of tensor-parallel ranks; it is lent a buffer (MemoryKind::Communication).
+    /// Allocates the weights of this rank's parameters (MemoryKind::Weights; scales of four-bit blocks: Quantization); contents are
+    /// undefined until they are loaded. `tensor` is the group of tensor-parallel ranks; it is lent a buffer (MemoryKind::Communication).
     Transformer(const TransformerSettings& settings, Backend& backend, Stream& stream, DeviceMemory& memory, Communicator& tensor);
     ~Transformer();
     Transformer(const Transformer&) = delete;
@@ -64,7 +65,7 @@ public:
     [[nodiscard]] Tensor sin() const { return sin_; }
 
 private:
-    void allocate_weights();
+    void allocate_weights(const QuantizationSpec* quantization);
     void make_rope_tables(std::int64_t positions);
     void lend_buffer(std::int64_t tokens);
     void wire(const LoraConfig* lora, std::uint64_t seed);

@@ -20,7 +20,7 @@ public:
     std::vector<UnitCost> count() {
         Placement placement = whole_model(model_);
         placement.tensor = settings_.tensor;
-        const ParamTable table = list_parameters(model_, settings_.trained, settings_.lora, placement);
+        const ParamTable table = list_parameters(model_, settings_.trained, settings_.lora, placement, settings_.quantization);
         std::size_t lowest = units_.size();
         for (const Parameter& p : table) {
             if (p.trainable) lowest = std::min(lowest, static_cast<std::size_t>(p.bucket));
@@ -43,11 +43,18 @@ private:
     void hold(const Parameter& p, UnitCost& cost) const {
         const auto elements = static_cast<double>(p.storage.elements());
         const auto wide = static_cast<double>(size_of(accumulation_type(settings_.dtype)));
-        cost.weights += elements * static_cast<double>(size_of(settings_.dtype));
+        cost.weights += weight_bytes(p);
         if (!p.trainable) return;
         cost.gradients += elements * wide / settings_.gradient_shards;
         cost.master += elements * wide / settings_.state_shards;
         cost.optimizer += elements * settings_.moment_bytes(p) / settings_.state_shards;
+    }
+
+    [[nodiscard]] double weight_bytes(const Parameter& p) const {
+        const auto elements = static_cast<double>(p.storage.elements());
+        if (!p.quantized) return elements * static_cast<double>(size_of(settings_.dtype));
+        const auto blocks = static_cast<double>(p.quantized->grid.lines() * p.quantized->grid.line_blocks());
+        return elements / 2 + blocks * (settings_.quantization->double_quant ? 1 + 4.0 / BlockGrid::kNested : 4);
     }
 
     /// y = x W^T, dx = dy W, dW = dy^T x.

@@ -11,7 +11,8 @@ namespace tandem {
 
 struct UnitCostSettings {
     Trained trained = Trained::Everything;
-    const LoraConfig* lora = nullptr;  ///< may be null
+    const LoraConfig* lora = nullptr;                ///< may be null
+    const QuantizationSpec* quantization = nullptr;  ///< likewise
     ActivationPolicy policy = ActivationPolicy::Keep;
     DType dtype = DType::BF16;
     std::int64_t sequence_length = 1;  ///< tokens of a sample

@@ -146,7 +146,9 @@ void RandomSource::read(const Parameter& p, const Box& box, DType dtype, std::by
 }
 
 void fill_weights(Context& ctx, ParamTable& table, const WeightSource& base, const WeightSource& adapter) {
-    for (const Parameter& p : table) fill(ctx, p, is_adapter_tensor(p.name) ? adapter : base);
+    for (const Parameter& p : table) {
+        if (!p.quantized) fill(ctx, p, is_adapter_tensor(p.name) ? adapter : base);
+    }
 }
 
 }  // namespace tandem

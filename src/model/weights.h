@@ -63,7 +63,7 @@ private:
 };
 
 /// Fills the compute copies [storage] with their boxes, LoRA factors from `adapter`, the rest from `base`, through bounded staging.
-/// Rows beyond a box become zero.
+/// Rows beyond a box become zero. Parameters in four-bit blocks are left to fill_blocks().
 void fill_weights(Context&, ParamTable& table, const WeightSource& base, const WeightSource& adapter);
 
 /// Whether `name` is a LoRA factor's name.

@@ -153,13 +153,12 @@ Trained trained_for(const RunConfig& config, Purpose purpose) {
 MemoryPlan plan_memory(const PlanSubject& subject, ActivationPolicy policy, int overlapped_units) {
     const Trained trained = trained_for(subject.config, subject.purpose);
     const ModelDescription description = describe_model(subject.config, trained);
-    const LoraConfig* lora = description.lora ? &*description.lora : nullptr;
     MemoryPlan plan;
-    plan.split = resolve_split(subject.config, subject.layout, description.model, trained, lora);
+    plan.split = resolve_split(subject.config, subject.layout, description);
     plan.policy = policy;
     if (policy == ActivationPolicy::Recompute) plan.split.hoisted_units = overlapped_units;
     if (!plan.split.frozen_base && plan.split.sharding.moment == ReduceMoment::Last) plan.split.deferred_units = overlapped_units;
-    for (const Parameter& p : list_parameters(description.model, trained, lora)) {
+    for (const Parameter& p : whole_model_table(description)) {
         plan.parameters += p.global.elements();
         if (p.trainable) plan.trainable += p.global.elements();
     }

@@ -100,6 +100,8 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
     total_steps_ = config.training.max_steps ? *config.training.max_steps : data_->plan->total_steps(config.training.epochs);
     schedule_ = make_schedule(config, total_steps_);
     base_ = on_rank_zero(environment.world, std::function<std::string()>([&] { return fingerprint_model(config.model.path); }));
+    // An adapter belongs to the weights it was trained over.
+    if (const auto& quantization = model_.opened.description.quantization) base_ += " " + tag(*quantization);
     resume();
     on_rank_zero(environment.world, std::function<void()>([&] {
                      log_ = std::make_unique<RunLog>(std::filesystem::path(config.output.dir) / "log.jsonl", done_);
@@ -177,6 +179,8 @@ void Trainer::describe_run() const {
     say(fmt::format("{}: {} layers, {:.1f} M parameters, {:.2f} M trained ({:.2f} %)", config_.model.path,
                     model_.transformer->config().layers, static_cast<double>(all) / 1e6, static_cast<double>(trained) / 1e6,
                     100.0 * static_cast<double>(trained) / static_cast<double>(all)));
+    if (const auto& quantization = model_.opened.description.quantization)
+        say(describe(*quantization, report_quantization(model_.opened.description, config_.model.dtype)));
     say(fmt::format("{} rank(s), {}", environment_.world.size(), device_.backend->description()));
     if (environment_.world.size() > 1) say(describe(plan_.split));
     for (const auto& name : model_.opened.unused_tensors)

@@ -43,7 +43,7 @@ TEST(EngineMemory, NothingIsReservedByStepsAndAllIsGivenBack) {
     const auto group = make_self_communicator();
     const ModelDescription description = describe_model(config, Trained::Adapter);
     const auto model = make_transformer(config, description, device, {whole_model(description.model), *group, 64, 64});
-    const Split split = resolve_split(config, {.accumulation = 2}, description.model, Trained::Adapter, &*description.lora);
+    const Split split = resolve_split(config, {.accumulation = 2}, description);
     const EngineSettings settings{config.optimizer, split, ActivationPolicy::Keep, {{1}, {std::size_t{1} << 24U}}, {}};
     Engine engine(settings, {}, *model, *device.memory, {*group, *group, *group, *group, *group});
     const int before = counter.reservations;

@@ -34,7 +34,7 @@ struct Case {
         return *this;
     }
     [[nodiscard]] Parts place(const ModelConfig& model) const {
-        return place_parts(config, layout, chunks, model, Trained::Everything, nullptr);
+        return place_parts(config, layout, chunks, {.model = model, .trained = Trained::Everything});
     }
     [[nodiscard]] std::string refused(const ModelConfig& model) const {
         try {

@@ -86,7 +86,7 @@ std::string refusal(const std::string& lines, std::int64_t tensor, std::int64_t 
     RankLayout layout;
     layout.tensor = tensor;
     try {
-        check_whole_blocks(config, layout, model, Trained::Everything, nullptr);
+        check_whole_blocks(config, layout, {.model = model, .trained = Trained::Everything});
     } catch (const Error& error) {
         EXPECT_EQ(error.failure(), Failure::Configuration);
         return error.what();

@@ -24,7 +24,7 @@ std::vector<int> settings(const MatrixCase& c) {
             c.layout.micro_batch,
             c.layout.recompute,
             c.layout.by_hand,
-            c.subject.full,
+            static_cast<int>(c.subject.method),
             c.subject.tied,
             c.subject.packed,
             c.subject.sgd,
@@ -87,8 +87,17 @@ const char* precision_name(Precision precision) {
     return "?";
 }
 
+const char* method_name(MatrixMethod method) {
+    switch (method) {
+        case MatrixMethod::Lora: return "lora";
+        case MatrixMethod::Full: return "full";
+        case MatrixMethod::QLora: return "qlora";
+    }
+    return "?";
+}
+
 std::string name(const MatrixSubject& s) {
-    return fmt::format("{} {} {} {} batch {} {}", s.full ? "full" : "lora", s.tied ? "tied" : "untied", s.packed ? "packed" : "apart",
+    return fmt::format("{} {} {} {} batch {} {}", method_name(s.method), s.tied ? "tied" : "untied", s.packed ? "packed" : "apart",
                        s.sgd ? "sgd" : "adamw", s.batch, precision_name(s.precision));
 }
 
@@ -99,7 +108,7 @@ std::string name(const MatrixLayout& l) {
 
 std::vector<std::string> options(const MatrixSubject& s) {
     std::vector<std::string> words = {"--method.type",
-                                      s.full ? "full" : "lora",
+                                      method_name(s.method),
                                       "--data.packing",
                                       s.packed ? "true" : "false",
                                       "--device.backend",
@@ -135,7 +144,7 @@ std::vector<std::string> options(const MatrixLayout& l) {
 
 std::vector<MatrixCase> whole_matrix(int ranks) {
     std::vector<MatrixCase> list;
-    for (const bool full : {false, true})
+    for (const auto method : {MatrixMethod::Lora, MatrixMethod::Full, MatrixMethod::QLora})
         for (const bool tied : {false, true})
             for (const bool packed : {false, true})
                 for (MatrixLayout layout : all_layouts(ranks)) {
@@ -145,17 +154,20 @@ std::vector<MatrixCase> whole_matrix(int ranks) {
                     layout.by_hand = layout.pipeline > 1 && drawn[2] % 2 == 0;
                     // Ranks and micro-batches must divide the rows of a step.
                     const int batch = layout.data == 3 ? 12 : 8;
-                    list.push_back({{full, tied, packed, drawn[1] % 4 == 0, precision, batch}, layout});
+                    list.push_back({{method, tied, packed, drawn[1] % 4 == 0, precision, batch}, layout});
                 }
     return list;
 }
 
 std::vector<MatrixCase> spot_checks(int ranks) {
-    const auto subject = [](bool full, bool tied, bool packed) { return MatrixSubject{full, tied, packed, false, Precision::Bf16, 8}; };
-    std::vector<MatrixCase> list = {{subject(true, true, false), {2, 2, 2, 2, "1f1b", 1, false, false}},
-                                    {subject(false, false, true), {1, 4, 2, 2, "zb-h1", 1, true, true}},
-                                    {subject(true, false, true), {1, 2, 3, 2, "gpipe", 2, false, false}},
-                                    {subject(false, true, false), {4, 1, 2, 1, "interleaved", 2, true, false}}};
+    using enum MatrixMethod;
+    const auto subject = [](MatrixMethod method, bool tied, bool packed) {
+        return MatrixSubject{method, tied, packed, false, Precision::Bf16, 8};
+    };
+    std::vector<MatrixCase> list = {{subject(Full, true, false), {2, 2, 2, 2, "1f1b", 1, false, false}},
+                                    {subject(Lora, false, true), {1, 4, 2, 2, "zb-h1", 1, true, true}},
+                                    {subject(Full, false, true), {1, 2, 3, 2, "gpipe", 2, false, false}},
+                                    {subject(QLora, true, false), {4, 1, 2, 1, "interleaved", 2, true, false}}};
     std::erase_if(list, [&](const MatrixCase& c) { return c.layout.ranks() > ranks; });
     return list;
 }

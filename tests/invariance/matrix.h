@@ -9,9 +9,12 @@ namespace tandem::test {
 
 enum class Precision : std::uint8_t { Fp32, Fp64, Bf16 };  ///< fp64 on ref, the others on cpu
 
+/// In qlora blocks of four-bit codes go over the ends of rows and of boxes, and their scales are quantised as well.
+enum class MatrixMethod : std::uint8_t { Lora, Full, QLora };
+
 /// What decides the result.
 struct MatrixSubject {
-    bool full = false;    ///< full fine-tuning, else LoRA
+    MatrixMethod method = MatrixMethod::Lora;
     bool tied = false;    ///< head and embedding are one tensor
     bool packed = false;  ///< several samples a row
     bool sgd = false;     ///< else AdamW
@@ -37,6 +40,7 @@ struct MatrixCase {
 };
 
 [[nodiscard]] const char* precision_name(Precision precision);
+[[nodiscard]] const char* method_name(MatrixMethod method);
 [[nodiscard]] std::string name(const MatrixSubject& subject);
 [[nodiscard]] std::string name(const MatrixLayout& layout);
 /// Words for the command line of `tandem train`.

@@ -31,6 +31,8 @@ weight_decay = 0.05
 [lora]
 r = 3
 dropout = 0.1
+[quantization]
+block_size = 32
 [output]
 dtype = fp32
 [device]
@@ -110,7 +112,9 @@ void train_case(Runtime& runtime, const MatrixSubject& subject, const MatrixLayo
 }
 
 MatrixResult read_result(const MatrixSubject& subject, const std::string& output) {
-    MatrixResult result{read_steps(output), {}, read_all_safetensors(std::filesystem::path(output) / (subject.full ? "model" : "adapter"))};
+    MatrixResult result{read_steps(output),
+                        {},
+                        read_all_safetensors(std::filesystem::path(output) / (subject.method == MatrixMethod::Full ? "model" : "adapter"))};
     for (const auto& entry : read_json_lines(std::filesystem::path(output) / "log.jsonl")) {
         if (entry.contains("eval_loss")) result.evaluations.push_back(entry);
     }

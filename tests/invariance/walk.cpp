@@ -114,7 +114,7 @@ private:
     void resume_pairs() {
         const auto layouts = shapes();
         for (std::size_t a = 0; a < layouts.size(); ++a) {
-            const MatrixSubject subject{.full = a % 2 == 0,
+            const MatrixSubject subject{.method = static_cast<MatrixMethod>(a / 3 % 3),
                                         .tied = a % 3 == 0,
                                         .packed = a % 4 == 3,
                                         .sgd = a % 6 == 5,

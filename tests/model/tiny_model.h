@@ -56,7 +56,14 @@ struct TinyModel {
 
     TinyModel(const nlohmann::json& config, Trained trained, const LoraConfig* lora = nullptr, DType dtype = DType::F64) {
         ModelConfig parsed = parse_model_config(config, "tiny/config.json");
-        const TransformerSettings settings{parsed, dtype, trained, lora, 7, 64, 64, whole_model(parsed)};
+        const TransformerSettings settings{.model = parsed,
+                                           .dtype = dtype,
+                                           .trained = trained,
+                                           .lora = lora,
+                                           .seed = 7,
+                                           .positions = 64,
+                                           .tokens = 64,
+                                           .placement = whole_model(parsed)};
         model = std::make_unique<Transformer>(settings, *backend, *stream, memory, *self);
         Context ctx = model->context();
         const RandomSource random(parsed, 11);
@@ -67,7 +74,7 @@ struct TinyModel {
             for (std::int64_t i = 0; flat && i < p.weight.elements(); ++i) nudge(p, i, 0.1 * std::sin(static_cast<double>(i + 1)));
         }
         const RankLayout one;
-        split = resolve_split({}, one, parsed, trained, lora);
+        split = resolve_split({}, one, {parsed, lora ? std::optional(*lora) : std::nullopt, trained});
         buckets = std::make_unique<GradientBuckets>(model->parameters(), ReductionGroups{*self, *self, *self}, memory,
                                                     accumulation_type(dtype), split.sharding);
         buckets->zero(ctx);
