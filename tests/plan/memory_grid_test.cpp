@@ -153,6 +153,21 @@ TEST_P(MemoryGrid, PlannedIsReservedAndEnough) {
     EXPECT_LE(resident, planned + planned / 10 + (std::size_t{150} << 20U));
 }
 
+/// Half of a vocabulary of 150 rows of 32: blocks of 256 would be cut.
+TEST(MemoryGridRefusal, ASplitThatCutsBlocksIsRefusedByPlanAndTrainAlike) {
+    const Scratch scratch;
+    const Case c{"cut", "qwen2_bias", kTensor + kEightBit, 2};
+    const std::string config = write_config(scratch), output = scratch / "out";
+    const auto plan = run_program(command("plan", config, c, output) + Arguments{"--ranks", "2"}, {.ranks = 2}),
+               train = run_program(command("train", config, c, output), {.ranks = 2});
+    for (const Finished& run : {plan, train}) {
+        EXPECT_EQ(run.code, 2) << run.command << run.err;
+        for (const char* word : {"optimizer.name = adamw_8bit", "model.embed_tokens.weight", "parallel.tensor = 1"})
+            EXPECT_NE(run.err.find(word), std::string::npos) << word << " in: " << run.err;
+    }
+    EXPECT_FALSE(std::filesystem::exists(output));
+}
+
 INSTANTIATE_TEST_SUITE_P(, MemoryGrid, testing::ValuesIn(grid()), [](const auto& test) { return test.param.name; });
 
 }  // namespace tandem::test
