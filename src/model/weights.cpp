@@ -5,6 +5,7 @@
 
 #include "kernels/base/backend.h"
 #include "kernels/base/philox.h"
+#include "kernels/base/random_normal.h"
 #include "kernels/ops/elementwise.h"
 #include "src/io/convert.h"
 #include "src/io/safetensors.h"
@@ -28,11 +29,6 @@ std::int64_t first_non_finite(DType dtype, const std::byte* data, std::int64_t n
         }
         return -1;
     });
-}
-
-double normal_element(std::uint64_t name_key, std::uint64_t seed, std::uint64_t index) {
-    const auto words = philox(name_key, seed, index / 2);
-    return index % 2 == 0 ? standard_normal(words[0], words[1]) : standard_normal(words[2], words[3]);
 }
 
 /// Rows [first, last) of a box.
@@ -125,23 +121,37 @@ std::vector<std::string> FileSource::unused(const ParamTable& table) const {
 RandomSource::RandomSource(const ModelConfig& model, std::uint64_t seed)
     : range_(model.initializer_range), norm_(1.0 - model.norm.weight_offset), seed_(seed) {}
 
-double RandomSource::value(const Parameter& p, std::uint64_t name_key, std::uint64_t index) const {
-    if (p.name.ends_with("norm.weight")) return norm_;
-    if (p.name.ends_with(".bias") || p.name.ends_with(".lora_B.weight")) return 0.0;
-    if (p.name.ends_with(".lora_A.weight")) {
+/// Elements of the logical tensor from number `first` on.
+void RandomSource::draw(const Parameter& p, std::uint64_t first, std::span<double> values) const {
+    const auto key = hash_name(p.name);
+    if (p.name.ends_with("norm.weight")) {
+        std::ranges::fill(values, norm_);
+    } else if (p.name.ends_with(".bias") || p.name.ends_with(".lora_B.weight")) {
+        std::ranges::fill(values, 0.0);
+    } else if (p.name.ends_with(".lora_A.weight")) {
         const double bound = 1.0 / std::sqrt(static_cast<double>(p.global[1]));
-        return bound * (2.0 * static_cast<double>(philox(name_key, seed_, index)[0]) * 0x1p-32 - 1.0);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            values[i] = bound * (2.0 * static_cast<double>(philox(key, seed_, first + i)[0]) * 0x1p-32 - 1.0);
+    } else {
+        standard_normals(key, seed_, first, values);
+        for (double& x : values) x *= range_;
     }
-    return range_ * normal_element(name_key, seed_, index);
 }
 
 void RandomSource::read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const {
-    const auto key = hash_name(p.name);
     const GlobalIndex global(p, box);
-    std::vector<double> wide(static_cast<std::size_t>(box.shape.elements()));
-    // Every element is a function of its own number: any number of threads, and of ranks, draws the same.
+    const std::int64_t n = box.shape.elements();
+    std::vector<double> wide(static_cast<std::size_t>(n));
+    // Stretches that follow one another in the logical tensor as well. Every element is a function of its own number: any number of
+    // threads, and of ranks, draws the same.
+    constexpr std::int64_t kStretch = 1 << 15;
+    const std::int64_t line = global.width == global.columns ? n : global.width, pieces = (line + kStretch - 1) / kStretch;
 #pragma omp parallel for schedule(static)
-    for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = value(p, key, static_cast<std::uint64_t>(global(static_cast<std::int64_t>(i))));
+    for (std::int64_t i = 0; i < n / line * pieces; ++i) {
+        const std::int64_t first = i / pieces * line + i % pieces * kStretch, last = std::min(first + kStretch, i / pieces * line + line);
+        draw(p, static_cast<std::uint64_t>(global(first)),
+             std::span(wide).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first)));
+    }
     convert_elements(DType::F64, wide.data(), dtype, out, wide.size());
 }
 

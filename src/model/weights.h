@@ -57,7 +57,7 @@ public:
     void read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const override;
 
 private:
-    [[nodiscard]] double value(const Parameter& p, std::uint64_t name_key, std::uint64_t index) const;
+    void draw(const Parameter& p, std::uint64_t first, std::span<double> values) const;
     double range_, norm_;
     std::uint64_t seed_;
 };

@@ -6,6 +6,7 @@
 
 #include "kernels/base/dtype.h"
 #include "kernels/base/philox.h"
+#include "kernels/base/random_normal.h"
 #include "kernels/ref/values.h"
 
 namespace tandem {
@@ -27,6 +28,21 @@ TYPED_TEST_SUITE(SixteenBits, Halves);
 /// The widest finite magnitude: the bit pattern before infinity.
 template <class Half>
 constexpr std::uint32_t kInfinity = std::is_same_v<Half, BFloat16> ? 0x7f80U : 0x7c00U;
+
+TEST(StandardNormals, AreFunctionsOfTheirNumbers) {
+    std::vector<double> all(3000);
+    standard_normals(77, 5, 1'000'000'000'000, all);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const auto words = philox(77, 5, (1'000'000'000'000 + i) / 2);
+        const double want = i % 2 == 0 ? standard_normal(words[0], words[1]) : standard_normal(words[2], words[3]);
+        ASSERT_NEAR(all[i], want, 1e-13 * (1 + std::abs(want))) << i;
+    }
+    for (const std::size_t first : {1U, 2U, 511U, 1024U}) {
+        std::vector<double> some(777);
+        standard_normals(77, 5, 1'000'000'000'000 + first, some);
+        for (std::size_t i = 0; i < some.size(); ++i) ASSERT_EQ(some[i], all[first + i]) << first << " + " << i;
+    }
+}
 
 }  // namespace
 
