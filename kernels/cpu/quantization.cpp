@@ -37,21 +37,36 @@ constexpr Bytes kHighPairs = {8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 
 /// What the codes stand for in one block: the results themselves, rounded, so that an element costs a look-up and nothing else.
 template <class T>
 struct BlockTable {
-    alignas(64) T values[16];
     Bytes planes[sizeof(T)];  ///< byte k of every value
+    [[nodiscard]] TANDEM_INLINE T operator[](unsigned code) const {
+        std::array<std::uint8_t, sizeof(T)> bytes{};
+        for (std::size_t k = 0; k < sizeof(T); ++k) bytes[k] = planes[k][code];
+        return std::bit_cast<T>(bytes);
+    }
 };
 
-TANDEM_INLINE void set_value(float& y, float x) { y = x; }
-TANDEM_INLINE void set_value(std::uint16_t& y, float x) { y = narrow(x); }
-TANDEM_INLINE void set_value(Float16& y, float x) { y = Float16(x); }
+using Bits = std::uint32_t __attribute__((vector_size(kLanes * sizeof(float)), may_alias));
+using SignedBits = std::int32_t __attribute__((vector_size(kLanes * sizeof(float)), may_alias));
 
-template <class T>
-TANDEM_INLINE void fill_table(const float* values, float scale, BlockTable<T>& table) {
-    for (int code = 0; code < 16; ++code) set_value(table.values[code], values[code] * scale);
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(table.values);
-    for (std::size_t k = 0; k < sizeof(T); ++k) {
-        auto* plane = reinterpret_cast<std::uint8_t*>(&table.planes[k]);
-        for (std::size_t code = 0; code < 16; ++code) plane[code] = bytes[code * sizeof(T) + k];
+TANDEM_INLINE void fill_table(const Vector& values, float scale, BlockTable<float>& table) {
+    const Bits bits = reinterpret_cast<Bits>(values * scale);
+    for (unsigned k = 0; k < 4; ++k) table.planes[k] = __builtin_convertvector(bits >> (8U * k), Bytes);
+}
+
+TANDEM_INLINE void fill_table(const Vector& values, float scale, BlockTable<std::uint16_t>& table) {
+    const Bits bits = reinterpret_cast<Bits>(values * scale);
+    const Bits rounded = bits + 0x7fffU + ((bits >> 16U) & 1U);
+    const Bits nan = reinterpret_cast<Bits>(reinterpret_cast<SignedBits>(bits & 0x7fffffffU) > 0x7f800000);  // all ones, or zero
+    const Bits bf16 = (rounded & ~nan) | ((bits | 0x400000U) & nan);
+    table.planes[0] = __builtin_convertvector(bf16 >> 16U, Bytes);
+    table.planes[1] = __builtin_convertvector(bf16 >> 24U, Bytes);
+}
+
+TANDEM_INLINE void fill_table(const Vector& values, float scale, BlockTable<Float16>& table) {
+    for (int code = 0; code < 16; ++code) {
+        const unsigned bits = Float16(values[code] * scale).bits;
+        table.planes[0][code] = static_cast<std::uint8_t>(bits);
+        table.planes[1][code] = static_cast<std::uint8_t>(bits >> 8U);
     }
 }
 
@@ -80,7 +95,7 @@ TANDEM_INLINE void look_up(const BlockTable<T>& table, const Bytes& codes, T* y)
 
 template <class T>
 TANDEM_INLINE void dequantize_block(const BlockTable<T>& table, const std::uint8_t* codes, std::int64_t nibble, std::int64_t n, T* y) {
-    const auto single = [&](std::int64_t i) { y[i] = table.values[codes[(nibble + i) / 2] >> ((nibble + i) % 2 == 0 ? 4U : 0U) & 15U]; };
+    const auto single = [&](std::int64_t i) { y[i] = table[codes[(nibble + i) / 2] >> ((nibble + i) % 2 == 0 ? 4U : 0U) & 15U]; };
     std::int64_t i = 0;
     if (nibble % 2 == 1 && n > 0) single(i++);
     const std::uint8_t* pairs = codes + (nibble + i) / 2;
@@ -97,11 +112,13 @@ TANDEM_INLINE void dequantize_block(const BlockTable<T>& table, const std::uint8
 template <class T>
 TANDEM_INLINE void dequantize_run(const CodeRun& run, T* y) {
     BlockTable<T> table;
+    Vector values;
+    load_vector(run.values, values);
     std::int64_t phase = run.phase;
     const float* scale = run.scales;
     for (std::int64_t done = 0; done < run.count; phase = 0) {
         const std::int64_t n = std::min(run.count - done, run.block_size - phase);
-        fill_table(run.values, *scale++, table);
+        fill_table(values, *scale++, table);
         dequantize_block(table, run.codes, run.nibble + done, n, y + done);
         done += n;
     }

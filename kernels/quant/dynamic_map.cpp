@@ -56,6 +56,8 @@ const CodeTable& code_table(Signedness signedness) {
     return signedness == Signedness::Signed ? *with_sign : *without;
 }
 
+constexpr std::int64_t kChunk = 256;
+
 /// Codes of one block; returns its absmax.
 TANDEM_CLONES float quantize_block(const std::uint8_t* table, const float* x, std::int64_t n, std::uint8_t* codes) {
     float absmax = 0.0F;
@@ -66,13 +68,25 @@ TANDEM_CLONES float quantize_block(const std::uint8_t* table, const float* x, st
         return 0.0F;
     }
     const float inverse = 1.0F / absmax;
-    for (std::int64_t i = 0; i < n; ++i) {
-        const float scaled = x[i] * inverse;  // 0 * inf where absmax is too small to have an inverse
-        const float bounded = scaled < -1.0F ? -1.0F : 1.0F < scaled ? 1.0F : scaled;
-        const float place = __builtin_fmaf((bounded + 1.0F) * 0.5F, static_cast<float>(kPlaces - 1), 0.5F);
-        codes[i] = table[place == place ? static_cast<std::int32_t>(place) : 0];
+    std::int32_t places[kChunk];  // the look-up does not vectorise, all before it does
+    for (std::int64_t first = 0; first < n; first += kChunk) {
+        const std::int64_t count = std::min(kChunk, n - first);
+#pragma omp simd
+        for (std::int64_t i = 0; i < count; ++i) {
+            const float scaled = x[first + i] * inverse;  // NaN for a 0 where absmax is too small to have an inverse
+            const float lower = scaled < -1.0F ? -1.0F : scaled;
+            const float bounded = lower > 1.0F ? 1.0F : lower;
+            const float place = __builtin_fmaf((bounded + 1.0F) * 0.5F, static_cast<float>(kPlaces - 1), 0.5F);
+            places[i] = static_cast<std::int32_t>(place == place ? place : 0.0F);
+        }
+        for (std::int64_t i = 0; i < count; ++i) codes[first + i] = table[places[i]];
     }
     return absmax;
+}
+
+TANDEM_CLONES void dequantize_block(const float* map, const std::uint8_t* codes, std::int64_t n, float absmax, float* x) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) x[i] = map[codes[i]] * absmax;
 }
 
 }  // namespace
@@ -100,10 +114,15 @@ void quantize_dynamic(Signedness signedness, std::int64_t block_size, std::span<
 void dequantize_dynamic(Signedness signedness, std::int64_t block_size, std::span<const std::uint8_t> codes, std::span<const float> absmax,
                         std::span<float> x) {
     require(block_size >= 1 && codes.size() == x.size(), "{} codes for {} numbers in blocks of {}", codes.size(), x.size(), block_size);
+    const auto n = static_cast<std::int64_t>(x.size());
+    const std::int64_t blocks = (n + block_size - 1) / block_size;
+    require(static_cast<std::int64_t>(absmax.size()) == blocks, "{} scales for {} blocks", absmax.size(), blocks);
     const auto& map = dynamic_map(signedness);
-    const auto block = static_cast<std::size_t>(block_size);
-    require(absmax.size() == (x.size() + block - 1) / block, "{} scales for {} numbers in blocks of {}", absmax.size(), x.size(), block);
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] = map[codes[i]] * absmax[i / block];
+    for (std::int64_t b = 0; b < blocks; ++b) {
+        const std::int64_t first = b * block_size;
+        dequantize_block(map.data(), codes.data() + first, std::min(block_size, n - first), absmax[static_cast<std::size_t>(b)],
+                         x.data() + first);
+    }
 }
 
 }  // namespace tandem

@@ -38,10 +38,11 @@ constexpr std::array<std::uint8_t, 16> kFp4Order = {11, 10, 13, 12, 15, 14, 9, 0
 struct Codebook {
     std::array<float, 15> midpoints;
     std::array<std::uint8_t, 16> order;
+    bool rising;  ///< order is 0 to 15
 };
 
 constexpr Codebook make_codebook(const std::array<float, 16>& values, const std::array<std::uint8_t, 16>& order) {
-    Codebook book{{}, order};
+    Codebook book{{}, order, order[0] == 0};
     for (std::size_t i = 0; i < 15; ++i) book.midpoints[i] = (values[order[i]] + values[order[i + 1]]) / 2.0F;
     return book;
 }
@@ -50,11 +51,24 @@ constexpr Codebook kFp4Codebook = make_codebook(kFp4, kFp4Order);
 
 constexpr float kLeastAbsmax = 1e-38F;
 
-TANDEM_INLINE std::uint8_t code_of(const Codebook& book, float scaled) {
-    const float bounded = std::min(std::max(scaled, -1.0F), 1.0F);
-    unsigned below = 0;
-    for (const float midpoint : book.midpoints) below += midpoint < bounded ? 1U : 0U;
-    return book.order[below];
+/// codes [n] of numbers that are (x * inverse) or (x / scale), whichever the block needs. Codes may alias anything in the compiler's
+/// eyes, so all that the loops read is copied to where they cannot.
+template <class Scale>
+TANDEM_INLINE void quantize_numbers(const Codebook& book, const float* x, std::int64_t n, const Scale& scale, std::uint8_t* codes) {
+    const auto midpoints = book.midpoints;
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) {
+        const float scaled = scale(x[i]);
+        const float lower = scaled < -1.0F ? -1.0F : scaled;
+        const float bounded = lower > 1.0F ? 1.0F : lower;
+        std::int32_t below = 0;
+#pragma GCC unroll 15
+        for (std::size_t k = 0; k < 15; ++k) below += midpoints[k] < bounded ? 1 : 0;
+        codes[i] = static_cast<std::uint8_t>(below);
+    }
+    if (book.rising) return;
+    const auto order = book.order;
+    for (std::int64_t i = 0; i < n; ++i) codes[i] = order[codes[i]];
 }
 
 /// Codes of one block; returns its absmax.
@@ -63,13 +77,14 @@ TANDEM_CLONES float quantize_block(const Codebook& book, const float* x, std::in
 #pragma omp simd reduction(max : absmax)
     for (std::int64_t i = 0; i < n; ++i) absmax = std::max(absmax, std::fabs(x[i]));
     const float scale = std::max(absmax, kLeastAbsmax);
-    if (whole) {
-        const float inverse = 1.0F / scale;
-        for (std::int64_t i = 0; i < n; ++i) codes[i] = code_of(book, x[i] * inverse);
-        return absmax;
-    }
-    for (std::int64_t i = 0; i < n; ++i) codes[i] = code_of(book, x[i] / scale);
-    return scale;
+    const float inverse = 1.0F / scale;
+    if (whole)
+        quantize_numbers(
+            book, x, n, [=](float number) { return number * inverse; }, codes);
+    else
+        quantize_numbers(
+            book, x, n, [=](float number) { return number / scale; }, codes);
+    return whole ? absmax : scale;
 }
 
 }  // namespace
