@@ -130,6 +130,11 @@ GradientBuckets::Bucket& GradientBuckets::at(std::size_t bucket) {
     return buckets_[bucket];
 }
 
+std::vector<BucketPiece> GradientBuckets::pieces_of(std::size_t bucket, int owner) const {
+    const Bucket& b = buckets_.at(bucket);
+    return BucketLayout{b.pieces, b.length}.block(owner, owners());
+}
+
 void GradientBuckets::zero(Context& ctx) {
     if (in_transit()) ops::zero(ctx, transit_);
     for (std::size_t b = 0; b < buckets_.size(); ++b) {

@@ -60,6 +60,9 @@ public:
     [[nodiscard]] bool sharded() const { return sharded_; }
     /// Of the data-parallel ranks that own the same elements, whether this is the one that counts and writes them.
     [[nodiscard]] bool first_owner() const { return sharded_ || groups_.data.rank() == 0; }
+    /// Ranks that own different elements, and what of a bucket any of them owns.
+    [[nodiscard]] int owners() const { return sharded_ ? groups_.data.size() : 1; }
+    [[nodiscard]] std::vector<BucketPiece> pieces_of(std::size_t bucket, int owner) const;
 
     /// All gradients to zero: start of a step.
     void zero(Context&);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "kernels/base/context.h"
+#include "kernels/base/host_memory.h"
 #include "kernels/base/tensor.h"
 #include "kernels/ops/four_bit_matrix.h"
 #include "kernels/ops/types.h"
@@ -28,6 +29,9 @@ public:
     virtual std::unique_ptr<Event> make_event() = 0;
     virtual void copy_from_host(Stream&, const void* source, const Tensor& target) = 0;
     virtual void copy_to_host(Stream&, const Tensor& source, void* target) = 0;
+    /// Zeroed host memory for what moves to the device and back all the time. A device for which that is worth it pins it.
+    virtual void* reserve_host(std::size_t bytes) { return reserve_host_memory(bytes); }
+    virtual void unreserve_host(void* base, std::size_t bytes) noexcept { unreserve_host_memory(base, bytes); }
 
     // elementwise.h
     virtual void zero(Context&, const Tensor& x) = 0;

@@ -20,10 +20,12 @@ public:
 
     void* reserve(std::size_t bytes) override;
     void unreserve(void*, std::size_t) noexcept override {}
+    void* reserve_host(std::size_t bytes) override { return DryBackend::reserve(bytes); }
+    void unreserve_host(void*, std::size_t) noexcept override {}
     std::unique_ptr<Stream> make_stream() override;
     std::unique_ptr<Event> make_event() override;
-    void copy_from_host(Stream&, const void*, const Tensor&) override {}
-    void copy_to_host(Stream&, const Tensor&, void*) override {}  ///< the host's bytes stay as they are
+    void copy_from_host(Stream&, const void*, const Tensor& target) override { counts_.add_copy(target.bytes()); }
+    void copy_to_host(Stream&, const Tensor& source, void*) override { counts_.add_copy(source.bytes()); }  ///< the host's stay as they are
 
     void zero(Context&, const Tensor& x) override;
     void cast(Context&, const Tensor& x, const Tensor& y) override;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string_view>
@@ -27,15 +28,20 @@ public:
     void add(const Key& key) { ++(last_ = &calls_[key])->calls; }
     /// The record of the last add().
     [[nodiscard]] Record& last() { return *last_; }
+    /// Bytes between host and device, either way.
+    void add_copy(std::size_t bytes) { copied_ += bytes; }
+    [[nodiscard]] std::size_t copied() const { return copied_; }
     void clear() {
         calls_.clear();
         last_ = nullptr;
+        copied_ = 0;
     }
     [[nodiscard]] const std::map<Key, Record>& calls() const { return calls_; }
 
 private:
     std::map<Key, Record> calls_;
     Record* last_ = nullptr;
+    std::size_t copied_ = 0;
 };
 
 }  // namespace tandem

@@ -15,6 +15,8 @@ public:
     [[nodiscard]] bool supports(DType compute) const override { return device_->supports(compute); }
     void* reserve(std::size_t bytes) override { return device_->reserve(bytes); }
     void unreserve(void* base, std::size_t bytes) noexcept override { device_->unreserve(base, bytes); }
+    void* reserve_host(std::size_t bytes) override { return device_->reserve_host(bytes); }
+    void unreserve_host(void* base, std::size_t bytes) noexcept override { device_->unreserve_host(base, bytes); }
     std::unique_ptr<Stream> make_stream() override { return device_->make_stream(); }
     std::unique_ptr<Event> make_event() override { return device_->make_event(); }
     void copy_from_host(Stream& stream, const void* source, const Tensor& target) override {

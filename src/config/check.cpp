@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "kernels/base/error.h"
+#include "src/config/option_builder.h"
 
 namespace tandem {
 namespace {
@@ -76,6 +77,11 @@ void check_values(const RunConfig& config) {
     if (config.model.dtype == DType::F64 && config.device.backend != DeviceBackend::Ref) {
         fail(Failure::Configuration, "{}: model.dtype = fp64 needs device.backend = ref; use bf16 or fp32 on other backends",
              config.origin("model.dtype"));
+    }
+    const bool eight_bit = config.optimizer.name == OptimizerName::AdamW8bit || config.optimizer.name == OptimizerName::PagedAdamW8bit;
+    if (config.model.dtype == DType::F64 && eight_bit) {
+        fail(Failure::Configuration, "{}: optimizer.name = {} updates fp32 weights; with model.dtype = fp64 use adamw or sgd",
+             config.origin("optimizer.name"), as_typed(find_option("optimizer.name")->get(config), ""));
     }
     if (config.training.micro_batch_size > config.training.global_batch_size) {
         fail(Failure::Configuration, "{}: training.micro_batch_size = {} is more than training.global_batch_size = {}",

@@ -14,11 +14,8 @@ struct NotBuilt {
     std::string_view instead;
 };
 
-constexpr std::array<NotBuilt, 7> kNotBuilt = {{
+constexpr std::array<NotBuilt, 6> kNotBuilt = {{
     {"model.dtype", [](const RunConfig& c) { return c.model.dtype == DType::F16; }, "use bf16 or fp32"},
-    {"optimizer.name",
-     [](const RunConfig& c) { return c.optimizer.name == OptimizerName::AdamW8bit || c.optimizer.name == OptimizerName::PagedAdamW8bit; },
-     "use adamw or sgd"},
     {"offload.weights", [](const RunConfig& c) { return c.offload.weights != Offload::None; }, "use none"},
     {"offload.optimizer", [](const RunConfig& c) { return c.offload.optimizer != Offload::None; }, "use none"},
     {"offload.activations", [](const RunConfig& c) { return c.offload.activations != Offload::None; },

@@ -63,7 +63,8 @@ void add_optimizer(std::vector<Option>& table) {
                                           {"adamw_8bit", OptimizerName::AdamW8bit},
                                           {"paged_adamw_8bit", OptimizerName::PagedAdamW8bit},
                                           {"sgd", OptimizerName::Sgd}},
-                     "adamw as torch.optim.AdamW, sgd as torch.optim.SGD without momentum");
+                     "adamw as torch.optim.AdamW, adamw_8bit as bitsandbytes' AdamW8bit, paged_adamw_8bit the same with states in host "
+                     "memory, sgd as torch.optim.SGD without momentum");
     optimizer.real("learning_rate", &OptimizerSection::learning_rate, at_least(0), "peak learning rate, reached after the warm-up");
     optimizer.real("weight_decay", &OptimizerSection::weight_decay, at_least(0), "decoupled weight decay of every trained parameter");
     optimizer.real("beta1", &OptimizerSection::beta1, {0, 1, Range::Upper::Exclusive}, "decay of the first moment");

@@ -47,6 +47,8 @@ public:
 
     [[nodiscard]] TrainState& state() { return state_; }
     [[nodiscard]] ActivationPolicy policy() const { return settings_.policy; }
+    /// Host memory of paged optimizer states.
+    [[nodiscard]] std::size_t host_bytes() const { return optimizer_.host_bytes(); }
     [[nodiscard]] std::vector<std::size_t> slot_peaks() const { return stage_.slot_peaks(); }
     /// Who is told of every instruction: a trace, a planner. Null: nobody.
     void observe(InstructionObserver* observer) { observer_ = observer; }

@@ -134,12 +134,12 @@ LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& devi
 void fill_masters(LoadedModel& model, TrainState& state) {
     Context ctx = model.transformer->context();
     std::vector<std::byte> values;
-    for (const OwnedBox& owned : state.owned()) {
+    for (const OwnedBox& owned : state.masters()) {
         const Parameter& p = state.parameter(owned);
         const WeightSource& source = is_adapter_tensor(p.name) ? *model.opened.adapter : *model.opened.base;
         values.resize(state.bytes(owned));
         source.read(p, owned.box, state.dtype(), values.data());
-        state.write(ctx, owned, StatePart::Master, values);
+        state.write(ctx, owned, values);
     }
     state.publish(ctx);
 }

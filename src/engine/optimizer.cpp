@@ -1,5 +1,6 @@
 #include "src/engine/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 #include <utility>
@@ -12,6 +13,15 @@ namespace tandem {
 namespace {
 
 Tensor part(const Tensor& flat, const OwnedShard::Piece& piece) { return flat.rows(piece.offset, piece.offset + piece.count); }
+Tensor elements(const Tensor& flat, std::int64_t first, std::int64_t count) { return flat.rows(first, first + count); }
+
+/// Of elements [first, first + count), first a multiple of 256.
+EightBitMoments elements(const EightBitMoments& all, std::int64_t first, std::int64_t count) {
+    constexpr std::int64_t kBlock = EightBitMoments::kBlock;
+    const std::int64_t block = first / kBlock, blocks = (count + kBlock - 1) / kBlock;
+    return {elements(all.m, first, count), elements(all.v, first, count), elements(all.m_absmax, block, blocks),
+            elements(all.v_absmax, block, blocks)};
+}
 
 double read_scalar(Context& ctx, const Tensor& x) {
     double value = 0;
@@ -23,20 +33,21 @@ double read_scalar(Context& ctx, const Tensor& x) {
 }  // namespace
 
 Optimizer::Optimizer(const OptimizerSection& settings, GradientBuckets& buckets, ParamTable& table, Communicator& world, Context ctx,
-                     DeviceMemory& memory)
-    : settings_(settings), buckets_(buckets), table_(table), world_(world) {
+                     DeviceMemory& memory, std::int64_t page)
+    : settings_(settings), buckets_(buckets), table_(table), world_(world), layout_(lay_out_moments(settings.name, table, buckets)) {
     Arena& arena = memory[MemoryKind::Optimizer];
-    for (std::size_t b = 0; b < buckets.size(); ++b) {
-        Moments moments;
-        if (has_moments()) {
-            const Tensor& like = buckets.owned(b).master;
-            moments.m = arena.allocate(buckets.owned(b).name + " exp_avg", like.dtype(), like.shape());
-            moments.v = arena.allocate(buckets.owned(b).name + " exp_avg_sq", like.dtype(), like.shape());
-            ops::zero(ctx, moments.m);
-            ops::zero(ctx, moments.v);
-        }
-        moments_.push_back(moments);
+    for (std::size_t b = 0; b < layout_.size(); ++b) {
+        const auto zeros = [&](StatePart which) {
+            const std::string name = fmt::format("{} {}", buckets.owned(b).name, tandem::name(which));
+            const Tensor moment = arena.allocate(name, buckets.accumulation(), {layout_[b].most_wide});
+            ops::zero(ctx, moment);
+            return moment;
+        };
+        const Tensor m = zeros(StatePart::FirstMoment);
+        moments_.push_back({m, zeros(StatePart::SecondMoment)});
     }
+    if (settings.name == OptimizerName::AdamW8bit) eight_bit_ = make_resident_states(layout_, ctx, memory);
+    if (settings.name == OptimizerName::PagedAdamW8bit) eight_bit_ = make_paged_states(layout_, ctx, memory, page);
     sum_ = arena.allocate("gradient norm squared", DType::F64, {1});
     norm_ = arena.allocate("gradient norm", DType::F64, {1});
     scale_ = arena.allocate("gradient scale", DType::F64, {1});
@@ -96,16 +107,63 @@ std::string Optimizer::first_non_finite(Context& ctx) {
 
 double Optimizer::norm(Context& ctx) { return read_scalar(ctx, norm_); }
 
-void Optimizer::update_piece(Context& ctx, std::size_t bucket, const OwnedShard::Piece& piece, double learning_rate, std::int64_t step) {
+AdamW Optimizer::step_of(const Parameter& p, double learning_rate, std::int64_t step) const {
+    return {learning_rate, settings_.beta1, settings_.beta2, settings_.eps, weight_decay(p), step};
+}
+
+void Optimizer::update_piece(Context& ctx, std::size_t bucket, std::size_t number, double learning_rate, std::int64_t step) {
     const OwnedShard& shard = buckets_.owned(bucket);
+    const OwnedShard::Piece& piece = shard.pieces[number];
+    const Parameter& p = table_[piece.parameter];
     const Tensor gradient = part(shard.gradient, piece), master = part(shard.master, piece);
-    const double decay = weight_decay(table_[piece.parameter]);
     if (settings_.name == OptimizerName::Sgd) {
-        ops::sgd(ctx, {learning_rate, decay}, scale_, gradient, master);
+        ops::sgd(ctx, {learning_rate, weight_decay(p)}, scale_, gradient, master);
         return;
     }
-    const AdamW params{learning_rate, settings_.beta1, settings_.beta2, settings_.eps, decay, step};
-    ops::adamw(ctx, params, scale_, gradient, part(moments_[bucket].m, piece), part(moments_[bucket].v, piece), master);
+    const BucketMoments::Piece& place = layout_[bucket].pieces[number];
+    if (place.eight_bit) return;  // update_eight_bit()
+    const auto moment = [&](const Tensor& flat) { return elements(flat, place.offset, piece.count); };
+    ops::adamw(ctx, step_of(p, learning_rate, step), scale_, gradient, moment(moments_[bucket].m), moment(moments_[bucket].v), master);
+}
+
+void Optimizer::update_eight_bit(Context& ctx, std::size_t bucket, double learning_rate, std::int64_t step) {
+    const OwnedShard& shard = buckets_.owned(bucket);
+    eight_bit_->visit(ctx, bucket, [&](const EightBitMoments& moments, std::int64_t first, std::int64_t count) {
+        for (std::size_t i = 0; i < shard.pieces.size(); ++i) {
+            const OwnedShard::Piece& piece = shard.pieces[i];
+            const BucketMoments::Piece& place = layout_[bucket].pieces[i];
+            const std::int64_t begin = std::max(place.offset, first), end = std::min(place.offset + piece.count, first + count);
+            if (!place.eight_bit || begin >= end) continue;
+            const std::int64_t at = piece.offset + begin - place.offset;
+            ops::adamw_8bit(ctx, step_of(table_[piece.parameter], learning_rate, step), scale_, elements(shard.gradient, at, end - begin),
+                            elements(moments, begin - first, end - begin), elements(shard.master, at, end - begin));
+        }
+    });
+}
+
+Tensor Optimizer::wide_part(std::size_t bucket, StatePart part, std::int64_t first, std::size_t bytes) const {
+    require(part == StatePart::FirstMoment || part == StatePart::SecondMoment, "{} is no moment", tandem::name(part));
+    const Moments& moments = moments_.at(bucket);
+    const Tensor& flat = part == StatePart::FirstMoment ? moments.m : moments.v;
+    return elements(flat, first, static_cast<std::int64_t>(bytes / size_of(flat.dtype())));
+}
+
+void Optimizer::read(Context& ctx, std::size_t bucket, StatePart part, std::int64_t first, std::span<std::byte> values) {
+    if (is_codes(part) || is_absmax(part)) {
+        require(eight_bit_ != nullptr, "there is no {}", tandem::name(part));
+        return eight_bit_->read(ctx, bucket, part, first, values);
+    }
+    ctx.backend.copy_to_host(ctx.stream, wide_part(bucket, part, first, values.size()), values.data());
+    ctx.stream.synchronize();
+}
+
+void Optimizer::write(Context& ctx, std::size_t bucket, StatePart part, std::int64_t first, std::span<const std::byte> values) {
+    if (is_codes(part) || is_absmax(part)) {
+        require(eight_bit_ != nullptr, "there is no {}", tandem::name(part));
+        return eight_bit_->write(ctx, bucket, part, first, values);
+    }
+    ctx.backend.copy_from_host(ctx.stream, values.data(), wide_part(bucket, part, first, values.size()));
+    ctx.stream.synchronize();
 }
 
 void Optimizer::clip(Context& ctx, std::int64_t tokens) {
@@ -113,7 +171,8 @@ void Optimizer::clip(Context& ctx, std::int64_t tokens) {
 }
 
 void Optimizer::update(Context& ctx, std::size_t bucket, double learning_rate, std::int64_t step) {
-    for (const auto& piece : buckets_.owned(bucket).pieces) update_piece(ctx, bucket, piece, learning_rate, step);
+    for (std::size_t i = 0; i < buckets_.owned(bucket).pieces.size(); ++i) update_piece(ctx, bucket, i, learning_rate, step);
+    if (eight_bit_) update_eight_bit(ctx, bucket, learning_rate, step);
 }
 
 void Optimizer::step(Context& ctx, double learning_rate, std::int64_t tokens, std::int64_t step) {

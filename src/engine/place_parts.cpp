@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "parallel/partition.h"
+#include "src/engine/state_parts.h"
 #include "src/model/unit_costs.h"
 
 namespace tandem {
@@ -42,16 +43,17 @@ std::vector<UnitRange> typed_parts(const RunConfig& config, std::int64_t parts, 
 std::vector<UnitRange> balanced(const RunConfig& config, const RankLayout& layout, int chunks, const ModelDescription& description) {
     const bool recomputes = config.training.recompute == Recompute::Full;
     const auto data = static_cast<int>(layout.data);
-    const UnitCostSettings settings{.trained = description.trained,
-                                    .lora = description.lora_or_null(),
-                                    .quantization = description.quantization_or_null(),
-                                    .policy = recomputes ? ActivationPolicy::Recompute : ActivationPolicy::Keep,
-                                    .dtype = config.model.dtype,
-                                    .sequence_length = config.data.max_seq_length,
-                                    .tensor = static_cast<int>(layout.tensor),
-                                    .gradient_shards = config.parallel.zero >= 2 ? data : 1,
-                                    .state_shards = config.parallel.zero >= 1 ? data : 1,
-                                    .optimizer_states = config.optimizer.name == OptimizerName::Sgd ? 0 : 2};
+    const UnitCostSettings settings{
+        .trained = description.trained,
+        .lora = description.lora_or_null(),
+        .quantization = description.quantization_or_null(),
+        .policy = recomputes ? ActivationPolicy::Recompute : ActivationPolicy::Keep,
+        .dtype = config.model.dtype,
+        .sequence_length = config.data.max_seq_length,
+        .tensor = static_cast<int>(layout.tensor),
+        .gradient_shards = config.parallel.zero >= 2 ? data : 1,
+        .state_shards = config.parallel.zero >= 1 ? data : 1,
+        .moment_bytes = [&](const Parameter& p) { return moment_bytes(config.optimizer.name, p, accumulation_type(config.model.dtype)); }};
     // As many micro-batches as there are stages are between forward and backward, of each chunk, or all of a step.
     const auto in_flight = std::min(layout.accumulation, layout.pipeline);
     const auto tokens = static_cast<double>(in_flight * config.training.micro_batch_size * config.data.max_seq_length);

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "src/engine/place_parts.h"
+#include "src/engine/whole_blocks.h"
 #include "src/model/parameters.h"
 
 namespace tandem {
@@ -79,6 +80,7 @@ Split resolve_split(const RunConfig& config, const RankLayout& layout, const Mod
     split.chunks = split.sizes.pipeline > 1 ? static_cast<int>(config.parallel.chunks) : 1;
     split.schedule = resolve_schedule(config, split.chunks);
     split.parts = place_parts(config, layout, split.chunks, description);
+    check_whole_blocks(config, layout, description);
     split.tied = model.tied_head;
     split.trained = trained_units(description);
     split.frozen_base = description.trained != Trained::Everything;

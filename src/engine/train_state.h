@@ -1,4 +1,4 @@
-// What training has made of a model: the master, first and second moment of every trained parameter, read and written on the host
+// What training has made of a model: masters and moments of every trained parameter (state_parts.h), read and written on the host
 // as boxes of logical tensors. Checkpoints, adapters and models are made of these, whatever the layout.
 #pragma once
 
@@ -11,18 +11,15 @@
 
 namespace tandem {
 
-enum class StatePart : std::uint8_t { Master, FirstMoment, SecondMoment };
-/// "master", "exp_avg", "exp_avg_sq": the names used in checkpoints (those of torch.optim).
-[[nodiscard]] std::string_view name(StatePart part);
-
-/// Elements of a trained parameter whose state this rank has, contiguous there: a box of the logical tensor.
+/// Elements of a part of a trained parameter's state that this rank has, contiguous there: a box of the logical tensor.
 struct OwnedBox {
     std::size_t parameter;  ///< index in the table
+    StatePart part;
     Box box;
     /// Whether this rank writes them into files: of all that own an element (replicas, data-parallel ranks with zero 0), one does.
     bool writer;
     std::size_t bucket;   ///< in whose shard they are
-    std::int64_t offset;  ///< where they begin in it
+    std::int64_t offset;  ///< where they begin in its master, or in its moments of this kind
 };
 
 class TrainState {
@@ -33,27 +30,34 @@ public:
     TrainState(ParamTable& table, GradientBuckets& buckets, Optimizer& optimizer);
 
     [[nodiscard]] const Parameter& parameter(const OwnedBox& box) const { return table_[box.parameter]; }
-    [[nodiscard]] DType dtype() const { return buckets_.accumulation(); }         ///< accumulation type of the run
-    [[nodiscard]] const std::vector<StatePart>& parts() const { return parts_; }  ///< SGD has only masters
-    /// Everything this rank owns, in the order of buckets.
+    [[nodiscard]] DType dtype() const { return buckets_.accumulation(); }  ///< accumulation type of the run
+    [[nodiscard]] OptimizerName optimizer() const { return optimizer_.name(); }
+    /// The state of the whole model of which this rank has a part.
+    [[nodiscard]] std::vector<StateTensor> tensors(const ParamTable& model) const { return state_tensors(optimizer(), model, dtype()); }
+    /// Everything this rank owns, part by part, in the order of buckets.
     [[nodiscard]] const std::vector<OwnedBox>& owned() const { return owned_; }
+    /// The masters of it.
+    [[nodiscard]] std::span<const OwnedBox> masters() const { return std::span(owned_).first(masters_); }
+    [[nodiscard]] DType dtype(const OwnedBox& box) const { return type_of(box.part, dtype()); }
     [[nodiscard]] std::size_t bytes(const OwnedBox& box) const {
-        return static_cast<std::size_t>(box.box.shape.elements()) * size_of(dtype());
+        return static_cast<std::size_t>(box.box.shape.elements()) * size_of(dtype(box));
     }
 
-    /// The elements of a box, row-major, in dtype(): bytes(box) of them. Waits for the device.
-    void read(Context&, const OwnedBox& box, StatePart part, std::span<std::byte> values) const;
-    void write(Context&, const OwnedBox& box, StatePart part, std::span<const std::byte> values);
+    /// The elements of a box, row-major, in dtype(box): bytes(box) of them. Waits for the device.
+    void read(Context&, const OwnedBox& box, std::span<std::byte> values) const;
+    void write(Context&, const OwnedBox& box, std::span<const std::byte> values);
     /// Compute copies from the masters: after write(). Collective over the data-parallel ranks.
     void publish(Context&);
 
 private:
-    [[nodiscard]] Tensor at(const OwnedBox& box, StatePart part) const;
+    void list(StatePart part);
+    void list_piece(StatePart part, std::size_t bucket, std::size_t piece);
+    [[nodiscard]] Tensor master(const OwnedBox& box) const;
     ParamTable& table_;
     GradientBuckets& buckets_;
     Optimizer& optimizer_;
-    std::vector<StatePart> parts_;
     std::vector<OwnedBox> owned_;
+    std::size_t masters_ = 0;  ///< so many come first
 };
 
 }  // namespace tandem

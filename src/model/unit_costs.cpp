@@ -47,7 +47,7 @@ private:
         if (!p.trainable) return;
         cost.gradients += elements * wide / settings_.gradient_shards;
         cost.master += elements * wide / settings_.state_shards;
-        cost.optimizer += elements * wide * settings_.optimizer_states / settings_.state_shards;
+        cost.optimizer += elements * settings_.moment_bytes(p) / settings_.state_shards;
     }
 
     [[nodiscard]] double weight_bytes(const Parameter& p) const {

@@ -2,6 +2,7 @@
 // has run. Matrices and attention only; the rest is a few per cent and the same in every layer.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "src/model/transformer.h"
@@ -18,7 +19,8 @@ struct UnitCostSettings {
     int tensor = 1;                    ///< ranks that share each matrix
     int gradient_shards = 1;           ///< ranks that share gradients
     int state_shards = 1;              ///< ranks that share masters and optimizer state
-    int optimizer_states = 2;          ///< numbers the optimizer keeps of each parameter
+    /// Bytes that the optimizer keeps on the device of each element of a trained parameter.
+    std::function<double(const Parameter&)> moment_bytes = [](const Parameter&) { return 8.0; };
 };
 
 struct UnitCost {

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "src/config/units.h"
+#include "src/engine/state_parts.h"
 
 namespace tandem {
 namespace {
@@ -74,6 +75,18 @@ std::vector<Suggestion> suggest_savings(const PlanSubject& subject, const Memory
     while (config.training.micro_batch_size > 1) {
         config.training.micro_batch_size /= 2;
         consider(fmt::format("{}training.micro_batch_size = {}", besides, config.training.micro_batch_size), config, cheapest);
+    }
+    for (const OptimizerName optimizer : {OptimizerName::AdamW8bit, OptimizerName::PagedAdamW8bit}) {
+        if (!trains || config.optimizer.name != OptimizerName::AdamW || config.model.dtype == DType::F64) break;
+        RunConfig other = config;
+        other.optimizer.name = optimizer;
+        try {
+            consider(fmt::format("{}training.micro_batch_size = {}, optimizer.name = {}", besides, config.training.micro_batch_size,
+                                 name(optimizer)),
+                     other, cheapest);
+        } catch (const Error& error) {
+            if (error.failure() != Failure::Configuration) throw;  // its blocks would be cut: no help
+        }
     }
     if (trains && config.method.type == Method::Full) {
         RunConfig lora = config;
@@ -147,10 +160,11 @@ MemoryPlan agreed_plan(const PlanSubject& subject, MemoryPlan plan, Communicator
 void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks) {
     // Of ranks that are all here each stage's need is known; of some of them, that each may be of the stage that needs most.
     const auto here = static_cast<std::size_t>(local_ranks);
-    std::size_t need = plan.peak() * here;
+    const std::size_t most = plan.peak() + plan.host();
+    std::size_t need = most * here;
     if (local_ranks == world.size()) {
         need = 0;
-        for (const StagePlan& stage : plan.stages) need += stage.peak() * here / plan.stages.size();
+        for (const StagePlan& stage : plan.stages) need += (stage.peak() + stage.host) * here / plan.stages.size();
     }
     const std::size_t available = available_memory().value_or(need);
     std::array<std::int64_t, 2> worst = {need > available ? static_cast<std::int64_t>(need - available) : 0,
@@ -160,7 +174,7 @@ void require_available(const MemoryPlan& plan, Communicator& world, int local_ra
     fail(Failure::OutOfMemory,
          "out of memory, planned: a rank needs {} bytes ({}), and the {} of a host have {} bytes ({}) available between them now, {} too "
          "little; end other programs, or see `tandem plan` for what would lower the need",
-         plan.peak(), human_bytes(plan.peak()), local_ranks == 1 ? "one rank" : fmt::format("{} ranks", local_ranks), -worst[1],
+         most, human_bytes(most), local_ranks == 1 ? "one rank" : fmt::format("{} ranks", local_ranks), -worst[1],
          human_bytes(static_cast<std::size_t>(-worst[1])), human_bytes(static_cast<std::size_t>(worst[0])));
 }
 

@@ -88,6 +88,7 @@ void plan_step(const PlanSubject& subject, const MemoryPlan& run, int stage, Dry
     const int micro_batches = static_cast<int>(subject.layout.accumulation);
     plan.slots.count = slot_counts(step_programs(run.split, micro_batches, run.policy)[static_cast<std::size_t>(stage)]);
     plan.slots.bytes = engine.slot_peaks();
+    plan.host = engine.host_bytes();
 }
 
 StagePlan plan_stage(const PlanSubject& subject, const ModelDescription& description, const MemoryPlan& run, int stage) {
@@ -134,6 +135,12 @@ const InstructionCost& StagePlan::cost(const Instruction& in) const {
 
 const StagePlan& MemoryPlan::largest() const {
     return *std::max_element(stages.begin(), stages.end(), [](const auto& a, const auto& b) { return a.peak() < b.peak(); });
+}
+
+std::size_t MemoryPlan::host() const {
+    std::size_t most = 0;
+    for (const StagePlan& stage : stages) most = std::max(most, stage.host);
+    return most;
 }
 
 std::int64_t largest_micro_batch(const RunConfig& config) { return config.training.micro_batch_size * config.data.max_seq_length; }

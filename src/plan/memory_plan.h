@@ -47,6 +47,7 @@ struct StagePlan {
     std::map<InstructionKind, InstructionCost> costs;
     std::string peak_at;      ///< the instruction during which activations and workspace were fullest
     std::size_t message = 0;  ///< bytes between stages, of one micro-batch
+    std::size_t host = 0;     ///< bytes of host memory besides: paged optimizer states
     [[nodiscard]] std::size_t peak() const { return total(bytes); }
     [[nodiscard]] MemoryKind largest() const;
     /// What an instruction of a step of any number of micro-batches costs. Throws Run for what the dry run did not do.
@@ -62,6 +63,8 @@ struct MemoryPlan {
     [[nodiscard]] const StagePlan& largest() const;
     [[nodiscard]] std::size_t peak() const { return largest().peak(); }
     [[nodiscard]] const MemoryBytes& bytes() const { return largest().bytes; }
+    /// The most host memory that a rank takes besides.
+    [[nodiscard]] std::size_t host() const;
 };
 
 /// Tokens of the largest legal micro-batch: training.micro_batch_size rows of data.max_seq_length.

@@ -24,6 +24,7 @@ std::string memory_table(const MemoryPlan& memory) {
         if (used) line(name(static_cast<MemoryKind>(k)), [&](const StagePlan& s) { return s.bytes[k]; });
     }
     line("peak", [](const StagePlan& s) { return s.peak(); });
+    if (memory.host() > 0) line("host memory", [](const StagePlan& s) { return s.host; });
     return text;
 }
 
@@ -49,7 +50,8 @@ std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware
                                          {"recompute", t.recompute},
                                          {"communication", t.communication},
                                          {"bubble", t.bubble},
-                                         {"optimizer", t.optimizer}}) {
+                                         {"optimizer", t.optimizer},
+                                         {"offload", t.offload}}) {
         if (seconds > 0) text += row(cause, fmt::format("{:.3g} s", seconds));
     }
     if (!plan.suggestions.empty()) text += "\nwhat would lower it\n";

@@ -23,12 +23,13 @@ StepTime step_time(const PlanSubject& subject, const MemoryPlan& plan, const Har
         for (const Instruction& in : s.programs[stage]) {
             const auto seconds = instruction_seconds(subject, plan, hardware, static_cast<int>(stage), in);
             t.communication += seconds.communication;
+            t.offload += seconds.offload;
             (in.op == Op::Recompute ? t.recompute : in.op >= Op::Clip ? t.optimizer : t.compute) += seconds.compute;
         }
         t.bubble += std::max(0.0, s.timeline.idle_seconds(static_cast<int>(stage)));
     }
     const auto stages = static_cast<double>(s.programs.size());
-    for (double* cause : {&t.compute, &t.recompute, &t.communication, &t.optimizer, &t.bubble}) *cause /= stages;
+    for (double* cause : {&t.compute, &t.recompute, &t.communication, &t.optimizer, &t.offload, &t.bubble}) *cause /= stages;
     return t;
 }
 

@@ -85,6 +85,10 @@ InstructionSeconds instruction_seconds(const PlanSubject& subject, const MemoryP
     seconds.compute = seconds_of(cost.ops, card_of(h, plan.split, stage), subject.config.model.dtype);
     seconds.communication = traffic_seconds(cost.tensor, h, sizes.tensor, sizes.tensor) +
                             traffic_seconds(cost.data, h, sizes.data, std::int64_t{sizes.data} * sizes.tensor);
+    if (in.op == Op::Update) {
+        const double rate = h.host_bandwidth.value_or(h.link_bandwidth) * kGiga;
+        seconds.offload = std::max(0.0, static_cast<double>(cost.ops.copied()) / rate - seconds.compute);
+    }
     return seconds;
 }
 

@@ -18,7 +18,8 @@ struct StepTime {
 /// What one instruction takes on the slowest card of its stage.
 struct InstructionSeconds {
     double compute = 0, communication = 0;
-    [[nodiscard]] double total() const { return compute + communication; }
+    double offload = 0;  ///< of pages of optimizer states that come and go, what is not hidden behind their use
+    [[nodiscard]] double total() const { return compute + communication + offload; }
 };
 [[nodiscard]] InstructionSeconds instruction_seconds(const PlanSubject& subject, const MemoryPlan& plan, const Hardware& hardware,
                                                      int stage, const Instruction& instruction);

@@ -7,6 +7,8 @@
 #include <numeric>
 #include <sstream>
 
+#include <fmt/ranges.h>
+
 #include "src/io/files.h"
 #include "src/io/hash.h"
 #include "src/train/checkpoint_file.h"
@@ -49,11 +51,9 @@ void write_owned(Context& ctx, const TrainState& state, const DraftPlaces& place
         if (!owned.writer) continue;
         const std::string& tensor = state.parameter(owned).name;
         values.resize(state.bytes(owned));
-        for (const StatePart part : state.parts()) {
-            state.read(ctx, owned, part, values);
-            write_box(file, places.tensors.at({part, tensor}), owned.box.offset, owned.box.shape, values);
-            rows.push_back(to_row({places.index.at(tensor), part, owned.box, hash64(values)}));
-        }
+        state.read(ctx, owned, values);
+        write_box(file, places.tensors.at({owned.part, tensor}), owned.box.offset, owned.box.shape, values);
+        rows.push_back(to_row({places.index.at(tensor), owned.part, owned.box, hash64(values)}));
     }
     const auto table = std::as_bytes(std::span(rows));
     file.write_at(places.boxes + static_cast<std::uint64_t>(first) * sizeof(BoxRow), table);
@@ -61,40 +61,57 @@ void write_owned(Context& ctx, const TrainState& state, const DraftPlaces& place
 }
 
 /// Boxes that each rank writes. Throws on every rank where these are not every element of the model once.
-std::vector<std::int64_t> boxes_by_rank(Communicator& world, const TrainState& state, const ParamTable& model) {
+std::vector<std::int64_t> boxes_by_rank(Communicator& world, const TrainState& state, const std::vector<StateTensor>& tensors) {
     std::vector<std::int64_t> numbers(static_cast<std::size_t>(world.size()) + 1, 0);  // the last one counts elements
     for (const OwnedBox& owned : state.owned()) {
         if (!owned.writer) continue;
-        numbers[static_cast<std::size_t>(world.rank())] += static_cast<std::int64_t>(state.parts().size());
+        ++numbers[static_cast<std::size_t>(world.rank())];
         numbers.back() += owned.box.shape.elements();
     }
     world.sum(numbers);
     std::int64_t elements = 0;
-    for (const Parameter& p : model) elements += p.trainable ? p.global.elements() : 0;
-    require(numbers.back() == elements, "the ranks write {} elements of a model that trains {}", numbers.back(), elements);
+    for (const StateTensor& tensor : tensors) elements += tensor.shape.elements();
+    require(numbers.back() == elements, "the ranks write {} elements of a model whose state has {}", numbers.back(), elements);
     numbers.pop_back();
     return numbers;
 }
 
+/// The optimizers that leave such a file behind.
+std::vector<OptimizerName> optimizers_of(const CheckpointFile& file) {
+    using enum OptimizerName;
+    if (file.contains(StatePart::FirstCodes)) return {AdamW8bit, PagedAdamW8bit};
+    if (file.contains(StatePart::FirstMoment)) return {AdamW};
+    return {Sgd};
+}
+
+/// Moments of one kind are not made into those of another: that would be a step that no optimizer makes.
+[[noreturn]] void refuse_optimizer(const CheckpointFile& file, const std::string& missing, OptimizerName wanted) {
+    std::vector<std::string_view> names;
+    for (const OptimizerName optimizer : optimizers_of(file)) names.push_back(name(optimizer));
+    fail(Failure::Input,
+         "{}: tensor '{}' is missing: the checkpoint is of a run with optimizer.name = {}, and this one has {}; set optimizer.name = {} to "
+         "go on with it, or checkpoint.resume = none to start afresh",
+         file.path().string(), missing, fmt::join(names, " or "), name(wanted), names.front());
+}
+
 void check_tensors(const CheckpointFile& file, const TrainState& state, const ParamTable& model) {
-    const auto trained = trained_by_name(model);
-    for (const Parameter* p : trained) {
-        for (const StatePart part : state.parts()) {
-            const std::string dataset = dataset_name(part, p->name);
-            if (!file.contains(part, p->name))
-                fail(Failure::Input, "{}: tensor '{}' is missing: the checkpoint is of a run that trained something else",
-                     file.path().string(), dataset);
-            const TensorPlace place = file.place(part, p->name);
-            if (place.shape != p->global || place.dtype != state.dtype()) {
-                fail(Failure::Input, "{}: tensor '{}' is {} {}, this run has {} {}", file.path().string(), dataset, name(place.dtype),
-                     place.shape.str(), name(state.dtype()), p->global.str());
-            }
+    std::size_t trained = 0;
+    for (const StateTensor& tensor : state.tensors(model)) {
+        if (tensor.part == StatePart::Master) ++trained;
+        const std::string dataset = dataset_name(tensor.part, tensor.parameter);
+        if (!file.contains(tensor.part, tensor.parameter)) {
+            if (file.contains(StatePart::Master, tensor.parameter)) refuse_optimizer(file, dataset, state.optimizer());
+            fail(Failure::Input, "{}: tensor '{}' is missing: the checkpoint is of a run that trained something else", file.path().string(),
+                 dataset);
+        }
+        const TensorPlace place = file.place(tensor.part, tensor.parameter);
+        if (place.shape != tensor.shape || place.dtype != tensor.dtype) {
+            fail(Failure::Input, "{}: tensor '{}' is {} {}, this run has {} {}", file.path().string(), dataset, name(place.dtype),
+                 place.shape.str(), name(tensor.dtype), tensor.shape.str());
         }
     }
-    if (file.tensors().size() != trained.size()) {
-        fail(Failure::Input, "{}: holds {} trained tensors, this run trains {}", file.path().string(), file.tensors().size(),
-             trained.size());
-    }
+    if (file.tensors().size() != trained)
+        fail(Failure::Input, "{}: holds {} trained tensors, this run trains {}", file.path().string(), file.tensors().size(), trained);
 }
 
 }  // namespace
@@ -115,7 +132,8 @@ std::vector<fs::path> CheckpointStore::files() const {
 
 void CheckpointStore::save(Context& ctx, Communicator& world, const TrainState& state, const ParamTable& model,
                            const CheckpointHeader& header) {
-    const auto boxes = boxes_by_rank(world, state, model);
+    const auto tensors = state.tensors(model);
+    const auto boxes = boxes_by_rank(world, state, tensors);
     const fs::path target = directory_ / fmt::format("step-{}.h5", header.step);
     std::optional<CheckpointDraft> draft;  // rank 0 alone has it
     const std::string text =
@@ -124,12 +142,12 @@ void CheckpointStore::save(Context& ctx, Communicator& world, const TrainState& 
                          fs::create_directories(directory_, error);
                          if (error) fail(Failure::Run, "{}: cannot create the directory: {}", directory_.string(), error.message());
                          const auto all = std::accumulate(boxes.begin(), boxes.end(), std::int64_t{0});
-                         draft.emplace(target, model, state.parts(), state.dtype(), all, header);
+                         draft.emplace(target, tensors, all, header);
                          return draft->places();
                      }));
     on_every_rank(world, [&] {
         const auto first = std::accumulate(boxes.begin(), boxes.begin() + world.rank(), std::int64_t{0});
-        write_owned(ctx, state, DraftPlaces(text, model, state.parts(), state.dtype()), target, first);
+        write_owned(ctx, state, DraftPlaces(text, tensors), target, first);
     });
     on_rank_zero(world, std::function<void()>([&] {
                      draft->commit();
@@ -187,10 +205,8 @@ CheckpointHeader load_checkpoint(Context& ctx, Communicator& world, TrainState& 
         std::vector<std::byte> values;
         for (const OwnedBox& owned : state.owned()) {
             values.resize(state.bytes(owned));
-            for (const StatePart part : state.parts()) {
-                file.read(file.place(part, state.parameter(owned).name), owned.box, values);
-                state.write(ctx, owned, part, values);
-            }
+            file.read(file.place(owned.part, state.parameter(owned).name), owned.box, values);
+            state.write(ctx, owned, values);
         }
     });
     state.publish(ctx);

@@ -9,9 +9,8 @@ namespace tandem {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::int64_t kVersion = 3;
+constexpr std::int64_t kVersion = 4;
 constexpr const char* kFormat = "tandem checkpoint";
-constexpr std::array kParts = {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment};
 
 DType type_called(const std::string& text, const fs::path& path) {
     for (const DType type : {DType::F32, DType::BF16, DType::F16, DType::F64}) {
@@ -65,15 +64,6 @@ CheckpointHeader read_header(const Hdf5File& file) {
 
 std::string dataset_name(StatePart part, const std::string& tensor) { return std::string(name(part)) + "/" + tensor; }
 
-std::vector<const Parameter*> trained_by_name(const ParamTable& model) {
-    std::vector<const Parameter*> list;
-    for (const Parameter& p : model) {
-        if (p.trainable) list.push_back(&p);
-    }
-    std::ranges::sort(list, {}, [](const Parameter* p) -> const std::string& { return p->name; });
-    return list;
-}
-
 BoxRow to_row(const BoxRecord& r) {
     const bool matrix = r.box.shape.dims() == 2;
     BoxRow row = {static_cast<std::int64_t>(r.tensor),
@@ -88,16 +78,14 @@ BoxRow to_row(const BoxRecord& r) {
     return row;
 }
 
-CheckpointDraft::CheckpointDraft(const fs::path& target, const ParamTable& model, const std::vector<StatePart>& parts, DType dtype,
-                                 std::int64_t boxes, const CheckpointHeader& header)
+CheckpointDraft::CheckpointDraft(const fs::path& target, const std::vector<StateTensor>& tensors, std::int64_t boxes,
+                                 const CheckpointHeader& header)
     : file_(Hdf5File::create(target)) {
     write_header(file_, header);
-    for (const StatePart part : parts) {
-        for (const Parameter* p : trained_by_name(model)) {
-            const std::string dataset = dataset_name(part, p->name);
-            file_.create_dataset(dataset, dtype, p->global);
-            offsets_.push_back(file_.dataset(dataset).offset);
-        }
+    for (const StateTensor& t : tensors) {
+        const std::string dataset = dataset_name(t.part, t.parameter);
+        file_.create_dataset(dataset, t.dtype, t.shape);
+        offsets_.push_back(file_.dataset(dataset).offset);
     }
     file_.create_dataset(kBoxes, DType::I64, {boxes, static_cast<std::int64_t>(BoxRow().size())});
     offsets_.push_back(file_.dataset(kBoxes).offset);
@@ -110,19 +98,16 @@ std::string CheckpointDraft::places() const {
     return text;
 }
 
-DraftPlaces::DraftPlaces(const std::string& text, const ParamTable& model, const std::vector<StatePart>& parts, DType dtype) {
+DraftPlaces::DraftPlaces(const std::string& text, const std::vector<StateTensor>& list) {
     const auto end = text.find('\0');
     require(end != std::string::npos, "a checkpoint's places without its name");
     temporary = text.substr(0, end);
     std::istringstream numbers(text.substr(end + 1));
-    const auto trained = trained_by_name(model);
-    for (std::size_t i = 0; i < trained.size(); ++i) index[trained[i]->name] = i;
-    for (const StatePart part : parts) {
-        for (const Parameter* p : trained) {
-            TensorPlace& place = tensors[{part, p->name}];
-            place = {0, dtype, p->global};
-            numbers >> place.offset;
-        }
+    for (const StateTensor& t : list) {
+        if (t.part == StatePart::Master) index.emplace(t.parameter, index.size());  // their names rise
+        TensorPlace& place = tensors[{t.part, t.parameter}];
+        place = {0, t.dtype, t.shape};
+        numbers >> place.offset;
     }
     numbers >> boxes;
     require(!numbers.fail(), "a checkpoint's places are not complete");
@@ -147,10 +132,10 @@ TensorPlace CheckpointFile::place(StatePart part, const std::string& tensor) con
 BoxRecord CheckpointFile::from_row(const BoxRow& row) const {
     const auto [tensor, part, first, column, rows, columns, hash, own] = row;
     if (own != checksum(row) || tensor < 0 || tensor >= static_cast<std::int64_t>(tensors_.size()) || part < 0 ||
-        part >= static_cast<std::int64_t>(kParts.size()))
+        part >= static_cast<std::int64_t>(kStateParts.size()))
         damaged("the list of boxes");
     const auto t = static_cast<std::size_t>(tensor);
-    const auto p = kParts[static_cast<std::size_t>(part)];
+    const auto p = kStateParts.at(static_cast<std::size_t>(part));
     if (!contains(p, tensors_[t])) fail(Failure::Input, "{}: tensor '{}' is missing", path().string(), dataset_name(p, tensors_[t]));
     const bool matrix = place(p, tensors_[t]).shape.dims() == 2;
     return {t, p, matrix ? Box{{first, column}, {rows, columns}} : Box{{first}, {rows}}, static_cast<std::uint64_t>(hash)};
@@ -168,7 +153,7 @@ std::vector<BoxRecord> CheckpointFile::boxes() const {
         records.push_back(from_row(row));
         elements[{records.back().part, records.back().tensor}] += records.back().box.shape.elements();
     }
-    for (const StatePart part : kParts) {
+    for (const StatePart part : kStateParts) {
         for (std::size_t t = 0; t < tensors_.size(); ++t) {
             if (!contains(part, tensors_[t])) continue;
             if (elements[{part, t}] != place(part, tensors_[t]).shape.elements())

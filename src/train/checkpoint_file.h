@@ -29,28 +29,25 @@ using BoxRow = std::array<std::int64_t, 8>;
 /// Name of a tensor's dataset: "exp_avg/layer.weight".
 [[nodiscard]] std::string dataset_name(StatePart part, const std::string& tensor);
 
-/// The trained ones of a model by rising name: the order of tensors in a file.
-[[nodiscard]] std::vector<const Parameter*> trained_by_name(const ParamTable& model);
-
 /// A new file's structure, without contents.
 class CheckpointDraft {
 public:
     static constexpr const char* kBoxes = "boxes";
     /// Makes the file under a temporary name and everything in it through HDF5; closes it.
-    CheckpointDraft(const std::filesystem::path& target, const ParamTable& model, const std::vector<StatePart>& parts, DType dtype,
-                    std::int64_t boxes, const CheckpointHeader& header);
+    CheckpointDraft(const std::filesystem::path& target, const std::vector<StateTensor>& tensors, std::int64_t boxes,
+                    const CheckpointHeader& header);
     /// What other ranks need to write into it, for DraftPlaces.
     [[nodiscard]] std::string places() const;
     void commit() { file_.commit(); }
 
 private:
     Hdf5File file_;
-    std::vector<std::uint64_t> offsets_;  ///< of the tensors, part by part, and of the boxes
+    std::vector<std::uint64_t> offsets_;  ///< of the tensors and of the boxes
 };
 
 /// Where a draft's contents go: CheckpointDraft::places() read back.
 struct DraftPlaces {
-    DraftPlaces(const std::string& text, const ParamTable& model, const std::vector<StatePart>& parts, DType dtype);
+    DraftPlaces(const std::string& text, const std::vector<StateTensor>& tensors);
     std::filesystem::path temporary;
     std::map<std::pair<StatePart, std::string>, TensorPlace> tensors;
     std::map<std::string, std::size_t> index;  ///< of tensors by name
@@ -67,6 +64,8 @@ public:
     [[nodiscard]] const CheckpointHeader& header() const { return header_; }
     [[nodiscard]] const std::vector<std::string>& tensors() const { return tensors_; }  ///< rising
     [[nodiscard]] bool contains(StatePart part, const std::string& tensor) const { return hdf5_.contains(dataset_name(part, tensor)); }
+    /// Whether there is anything of a part.
+    [[nodiscard]] bool contains(StatePart part) const { return hdf5_.contains(name(part)); }
     [[nodiscard]] TensorPlace place(StatePart part, const std::string& tensor) const;
     void read(const TensorPlace& place, const Box& box, std::span<std::byte> bytes) const {
         read_box(bytes_, place, box.offset, box.shape, bytes);

@@ -37,7 +37,10 @@ Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
                 {"data", {{"key", f.data}}},
                 // reserved_bytes: of rank 0, which every layout has.
                 {"memory",
-                 {{"reserved_bytes", to_json(f.memory.at(0))}, {"reserved_bytes_by_rank", std::move(by_rank)}, {"recompute", f.recompute}}},
+                 {{"reserved_bytes", to_json(f.memory.at(0))},
+                  {"reserved_bytes_by_rank", std::move(by_rank)},
+                  {"host_bytes", f.host_memory},
+                  {"recompute", f.recompute}}},
                 {"total_steps", f.total_steps},
                 {"resumed_at_step", f.resumed_at},
                 {"configuration", configuration}};

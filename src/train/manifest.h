@@ -21,6 +21,7 @@ struct ManifestFacts {
     std::int64_t parameters = 0, trained_parameters = 0, total_steps = 0;
     std::int64_t resumed_at = 0;      ///< step of the checkpoint, 0 = from the start
     std::vector<MemoryBytes> memory;  ///< reserved for each kind, of every rank
+    std::size_t host_memory = 0;      ///< of the rank that takes most: paged optimizer states
     std::string recompute;            ///< as resolved: "none", "full"
 };
 

@@ -114,14 +114,14 @@ TrainedTensors trained_tensors(Context ctx, const TrainState& state, const Param
         trained.tensors.emplace_back(p.name, p.global);
     }
     std::vector<const OwnedBox*> boxes;
-    for (const OwnedBox& box : state.owned()) {
+    for (const OwnedBox& box : state.masters()) {
         if (!box.writer) continue;
         trained.pieces.push_back({index.at(state.parameter(box).name), box.box});
         boxes.push_back(&box);
     }
     trained.read = [ctx, &state, boxes](std::size_t i) mutable {
         std::vector<std::byte> values(state.bytes(*boxes[i]));
-        state.read(ctx, *boxes[i], StatePart::Master, values);
+        state.read(ctx, *boxes[i], values);
         return values;
     };
     return trained;

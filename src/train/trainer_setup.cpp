@@ -1,5 +1,6 @@
 // Trainer before its first step: model, data, state, what is resumed, what is said and written about it.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 
@@ -162,6 +163,9 @@ void Trainer::write_manifest() const {
     facts.parameters = plan_.parameters;
     facts.trained_parameters = plan_.trainable;
     facts.memory = reserved_by_rank(*device_.memory, environment_.world);
+    std::array<std::int64_t, 1> host = {static_cast<std::int64_t>(engine_->host_bytes())};
+    environment_.world.max(host);
+    facts.host_memory = static_cast<std::size_t>(host[0]);
     facts.recompute = plan_.policy == ActivationPolicy::Recompute ? "full" : "none";
     facts.total_steps = total_steps_;
     facts.resumed_at = done_;
@@ -189,6 +193,7 @@ void Trainer::describe_run() const {
                     config_.data.max_seq_length, done_ > 0 ? fmt::format(", {} already done", done_) : ""));
     const char* whose = plan_.stages.size() > 1 ? "the stage that needs most" : "a rank";
     say(fmt::format("memory planned, {}: {}: {}", whose, human_bytes(plan_.peak()), describe(plan_.bytes())));
+    if (plan_.host() > 0) say(fmt::format("host memory besides, {}: {} of paged optimizer states", whose, human_bytes(plan_.host())));
     if (plan_.stages.size() == 1) return;
     std::string peaks;
     for (const StagePlan& stage : plan_.stages) peaks += (peaks.empty() ? "" : ", ") + human_bytes(stage.peak());

@@ -62,6 +62,8 @@ constexpr Case kCases[] = {
     {"optimizer.learning_rate = 0\n", ""},
     {"optimizer.beta1 = 1\n", "optimizer.beta1 = 1: expected a number, from 0, below 1"},
     {"optimizer.max_grad_norm = 0\n", ""},
+    {"optimizer.name = adamw_8bit\n", ""},
+    {"optimizer.name = paged_adamw_8bit\n", ""},
     {"lora.dropout = 1\n", "lora.dropout = 1: expected a number, from 0, below 1"},
     {"lora.alpha = 0\n", "lora.alpha = 0: expected a number, above 0"},
     {"schedule.warmup_ratio = 3\n", "schedule.warmup_ratio = 3: expected a number, from 0 to 1, or none"},
@@ -93,8 +95,6 @@ constexpr Case kCases[] = {
     // What this version does not build.
     {"method.type = qlora\n", "run.ini:5: method.type = qlora is not built in this version of tandem; use lora or full"},
     {"model.dtype = fp16\n", "model.dtype = fp16 is not built"},
-    {"optimizer.name = adamw_8bit\n", "optimizer.name = adamw_8bit is not built"},
-    {"optimizer.name = paged_adamw_8bit\n", "optimizer.name = paged_adamw_8bit is not built"},
     {"offload.weights = host\n", "offload.weights = host is not built"},
     {"offload.optimizer = host\n", "offload.optimizer = host is not built"},
     {"offload.activations = host\n", "offload.activations = host is not built"},
@@ -106,6 +106,9 @@ constexpr Case kCases[] = {
     // Values together.
     {"model.dtype = fp64\n", "model.dtype = fp64 needs device.backend = ref"},
     {"model.dtype = fp64\ndevice.backend = ref\n", ""},
+    {"optimizer.name = adamw_8bit\nmodel.dtype = fp64\ndevice.backend = ref\n",
+     "run.ini:5: optimizer.name = adamw_8bit updates fp32 weights; with model.dtype = fp64 use adamw or sgd"},
+    {"optimizer.name = paged_adamw_8bit\nmodel.dtype = fp64\ndevice.backend = ref\n", "optimizer.name = paged_adamw_8bit updates fp32"},
     {"training.max_steps = 5\nschedule.warmup_steps = 6\n", ""},
     {"training.micro_batch_size = 32\n", "run.ini:5: training.micro_batch_size = 32 is more than training.global_batch_size = 16"},
     // Paths.

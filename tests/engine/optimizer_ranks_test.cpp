@@ -18,15 +18,23 @@ struct Ranks {
     Buckets buckets;
     Optimizer optimizer;
 
-    Ranks(const MeshIndex& sizes, const Sharding& sharding, const OptimizerSection& settings)
+    Ranks(const MeshIndex& sizes, const Sharding& sharding, const OptimizerSection& settings, const std::vector<Entry>& list = entries())
         : mesh(test_world(), sizes),
-          buckets(entries(), ReductionGroups{mesh.data(), mesh.tensor(), mesh.ends()}, sharding),
-          optimizer(settings, *buckets.buckets, tag(buckets.table, mesh.tensor().rank()), mesh.world(), buckets.ctx, buckets.memory) {}
+          buckets(list, ReductionGroups{mesh.data(), mesh.tensor(), mesh.ends()}, sharding),
+          optimizer(settings, *buckets.buckets, tag(buckets.table, mesh.tensor().rank()), mesh.world(), buckets.ctx, buckets.memory, 512) {}
 
     /// Of the odd ones all but "norm" are split over the tensor-parallel ranks, each of which has a different part of this shape.
     static std::vector<Entry> entries() {
         auto list = odd_entries();
         for (Entry& e : list) e.dtype = DType::F32;
+        return list;
+    }
+    /// With some whose moments are in eight bits: shards begin and end within them, one has a short last block and padding after it.
+    static std::vector<Entry> large_entries() {
+        auto list = entries();
+        list.push_back({.name = "large", .shape = {91, 63}, .bucket = 2});
+        list.push_back({.name = "rows", .shape = {20, 256}, .bucket = 3, .padding_rows = 3});
+        list.push_back({.name = "vector", .shape = {4097}, .bucket = 3, .padding_rows = 0});
         return list;
     }
     static ParamTable& tag(ParamTable& table, int tensor_rank) {
@@ -77,12 +85,15 @@ TEST(OptimizerOverRanks, TheFirstNonFiniteGradientIsNamedAlikeEverywhere) {
     }
 }
 
-TEST(OptimizerOverRanks, ShardsAreUpdatedAsTheWholeIs) {
+class Updated : public testing::TestWithParam<OptimizerName> {};
+
+TEST_P(Updated, ShardsAreAsTheWholeIs) {
     OptimizerSection settings;
+    settings.name = GetParam();
     settings.max_grad_norm = 0;  // the norm's last bits depend on the order of its sum
     settings.weight_decay = 0.1;
     const auto train = [&](const Sharding& sharding) {
-        Ranks r(layouts().front(), sharding, settings);
+        Ranks r(layouts().front(), sharding, settings, Ranks::large_entries());
         Buckets& b = r.buckets;
         for (std::size_t k = 0; k < b.buckets->size(); ++k) {
             const OwnedShard& shard = b.buckets->owned(k);
@@ -105,6 +116,28 @@ TEST(OptimizerOverRanks, ShardsAreUpdatedAsTheWholeIs) {
     const auto expected = train(kAll[0]);
     EXPECT_EQ(train(kAll[1]), expected);
     EXPECT_EQ(train(kAll[2]), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(OptimizerOverRanks, Updated,
+                         testing::Values(OptimizerName::AdamW, OptimizerName::AdamW8bit, OptimizerName::PagedAdamW8bit),
+                         [](const auto& test) { return std::string(name(test.param)); });
+
+/// A plan is made of the first data-parallel rank: what shards have of small and of large parameters differs, what they take may not.
+TEST(OptimizerOverRanks, ShardsTakeAsMuchOnEveryRank) {
+    for (const OptimizerName optimizer : {OptimizerName::AdamW, OptimizerName::AdamW8bit, OptimizerName::PagedAdamW8bit}) {
+        for (const Sharding& sharding : kAll) {
+            OptimizerSection settings;
+            settings.name = optimizer;
+            Ranks r(layouts().front(), sharding, settings, Ranks::large_entries());
+            const auto here = static_cast<std::int64_t>(r.buckets.memory[MemoryKind::Optimizer].used());
+            std::array<std::int64_t, 4> most = {here, -here, static_cast<std::int64_t>(r.optimizer.host_bytes()),
+                                                -static_cast<std::int64_t>(r.optimizer.host_bytes())};
+            test_world().max(most);
+            EXPECT_EQ(most[0], -most[1]) << name(optimizer) << " zero " << sharding.zero;
+            EXPECT_EQ(most[2], -most[3]) << name(optimizer) << " zero " << sharding.zero;
+            EXPECT_EQ(most[2] > 0, optimizer == OptimizerName::PagedAdamW8bit);
+        }
+    }
 }
 
 }  // namespace

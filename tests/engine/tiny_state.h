@@ -20,12 +20,12 @@ struct TinyState {
     std::unique_ptr<Optimizer> optimizer;
     std::unique_ptr<TrainState> state;
 
-    explicit TinyState(const OptimizerSection& settings = {}, std::int64_t width = 3) {
+    explicit TinyState(const OptimizerSection& settings = {}, std::int64_t width = 3, std::int64_t page = EightBitStates::kPage) {
         add("layer.weight", {4, width}, 0);
         add("layer.bias", {5}, 0);
         add("norm.weight", {7}, 1);
         buckets = std::make_unique<GradientBuckets>(table, ReductionGroups{*self, *self, *self}, memory, DType::F32, Sharding{});
-        optimizer = std::make_unique<Optimizer>(settings, *buckets, table, *self, ctx, memory);
+        optimizer = std::make_unique<Optimizer>(settings, *buckets, table, *self, ctx, memory, page);
         state = std::make_unique<TrainState>(table, *buckets, *optimizer);
         for (std::size_t i = 0; i < table.size(); ++i) set(i, StatePart::Master, 1.0F + static_cast<float>(i));
         buckets->zero(ctx);
@@ -44,15 +44,15 @@ struct TinyState {
     void set(std::size_t i, StatePart part, float value) {
         for (const OwnedBox& box : state->owned()) {
             const std::vector<float> values(state->bytes(box) / 4, value);
-            if (box.parameter == i) state->write(ctx, box, part, std::as_bytes(std::span(values)));
+            if (box.parameter == i && box.part == part) state->write(ctx, box, std::as_bytes(std::span(values)));
         }
     }
     [[nodiscard]] std::vector<float> get(std::size_t i, StatePart part) {
         std::vector<float> values;
         for (const OwnedBox& box : state->owned()) {
-            if (box.parameter != i) continue;
+            if (box.parameter != i || box.part != part) continue;
             std::vector<float> some(state->bytes(box) / 4);
-            state->read(ctx, box, part, std::as_writable_bytes(std::span(some)));
+            state->read(ctx, box, std::as_writable_bytes(std::span(some)));
             values.insert(values.end(), some.begin(), some.end());
         }
         return values;

@@ -6,8 +6,10 @@
   data.jsonl                       tokenized samples with masks
   reference.safetensors            logits, gradients and weights after the trajectories (computed in float64, stored as fp32)
   expected.json                    losses, gradient norms, learning rates (float64), by trajectory
+  eight_bit.safetensors, .json     of some models: a trajectory with bitsandbytes' AdamW8bit (fp32)
 
     python make_golden.py [--out DIR]      needs requirements.txt; rewrites everything, a minute on one core
+    python make_golden.py --eight-bit      the last of these alone
 """
 
 import argparse
@@ -20,7 +22,7 @@ import transformers
 from peft import PeftModel
 from safetensors.torch import save_file
 
-from oracle import adapters, float64, models, samples, training
+from oracle import adapters, eight_bit, float64, models, samples, training
 
 ADAMW = {"optimizer.learning_rate": "1e-3", "optimizer.eps": "1e-6", "optimizer.weight_decay": "0",
          "optimizer.max_grad_norm": "1.0", "schedule.type": "constant"}
@@ -33,6 +35,7 @@ TRAJECTORIES = {
 }
 EVERY_MODEL = ["lora"]
 FIRST_MODEL = ["lora", "lora_decay_cosine", "lora_min_lr", "lora_linear"]
+EIGHT_BIT = ["llama_gqa", "llama_tied"]
 FULL_STEPS = 3
 LOGITS_OF = 3  # the first samples
 
@@ -107,12 +110,17 @@ def make(spec: models.Spec, directory: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "models")
-    out = parser.parse_args().out
+    parser.add_argument("--eight-bit", action="store_true")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
     for spec in models.SPECS:
-        shutil.rmtree(out / spec.name, ignore_errors=True)
-        make(spec, out / spec.name)
+        directory = arguments.out / spec.name
+        if not arguments.eight_bit:
+            shutil.rmtree(directory, ignore_errors=True)
+            make(spec, directory)
+        if spec.name in EIGHT_BIT:
+            eight_bit.make(directory)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,16 @@ std::filesystem::path start_directory(const Subject& subject) {
     return subject.method == "lora" ? model_directory(subject) / "adapter" : model_directory(subject);
 }
 
-bool uses_sgd(const Subject& subject) { return std::find(subject.options.begin(), subject.options.end(), "sgd") != subject.options.end(); }
+bool has_option(const Subject& subject, const char* word) {
+    return std::find(subject.options.begin(), subject.options.end(), word) != subject.options.end();
+}
+bool uses_sgd(const Subject& subject) { return has_option(subject, "sgd"); }
+bool uses_eight_bit(const Subject& subject) { return has_option(subject, "adamw_8bit") || has_option(subject, "paged_adamw_8bit"); }
+
+std::string optimizer_of(const Subject& subject) {
+    if (uses_eight_bit(subject)) return "8-bit";
+    return uses_sgd(subject) ? "sgd" : "adamw";
+}
 
 }  // namespace
 
@@ -60,12 +69,12 @@ void expect_alike(const Subject& subject, const Trained& got, const Trained& wan
             EXPECT_EQ(got.steps[i].at(key), want.steps[i].at(key)) << key << " of step " << i + 1;
         for (const auto& [key, bound] : {std::pair{"loss", bounds.loss}, std::pair{"grad_norm", bounds.grad_norm}}) {
             const double a = got.steps[i].at(key), b = want.steps[i].at(key);
-            EXPECT_LE(relative_difference(subject.dtype + " " + key, a, b), bound) << key << " of step " << i + 1 << ": " << a << " " << b;
+            EXPECT_LE(relative_difference(subject.dtype + (uses_eight_bit(subject) ? " 8-bit " : " ") + key, a, b), bound)
+                << key << " of step " << i + 1 << ": " << a << " " << b;
         }
     }
     const double distance = relative_distance(got.update, want.update);
-    EXPECT_LE(note_figure(subject.dtype + (uses_sgd(subject) ? " sgd update" : " adamw update"), distance), bounds.update)
-        << "update of the weights";
+    EXPECT_LE(note_figure(subject.dtype + " " + optimizer_of(subject) + " update", distance), bounds.update) << "update of the weights";
 }
 
 void expect_identical(const Trained& got, const Trained& want) {

@@ -38,7 +38,8 @@ struct Bounds {
     double loss, grad_norm, update;
 };
 /// fp64: sums in another order, and what comes out is stored in fp32. fp32: likewise; AdamW's quotient m / sqrt(v) magnifies
-/// the error of tiny gradients. bf16: a value on the edge between two bf16 numbers may fall on either side.
+/// the error of tiny gradients. bf16: a value on the edge between two bf16 numbers may fall on either side. Moments in eight bits:
+/// likewise one on the edge between two codes; that moves few elements (measured: 6e-5 of the update in fp32).
 Bounds bounds_of(const Subject& subject);
 
 /// `tandem train` of `subject` split as `layout` says, into `output`. A run that fails fails the test and gives no steps.

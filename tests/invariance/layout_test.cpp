@@ -57,6 +57,20 @@ const Group kGroups[] = {
      {{"packed_micro2", 0, kPacked + micro(2)}, {"np2_micro2_recompute", 2, micro(2) + kRecompute}}},
     {{"full_sgd_fp32", "llama_tied", "full", "cpu", "fp32", {"--optimizer.name", "sgd"}, "0.5"},
      {{"np2_packed", 2, kPacked}, {"micro4_recompute", 0, micro(4) + kRecompute}}},
+    // Embedding and head have their moments in eight bits.
+    {{"full_8bit_fp32", "llama_gqa", "full", "cpu", "fp32", {"--optimizer.name", "adamw_8bit", "--optimizer.weight_decay", "0.1"}},
+     {{"micro4_recompute", 0, micro(4) + kRecompute},
+      {"np2_zero0", 2, {"--parallel.zero", "0"}},
+      {"np2_zero1", 2, {"--parallel.zero", "1"}},
+      {"np2_zero2_packed", 2, kPacked + Arguments{"--parallel.zero", "2"}},
+      {"np4_zero1_micro2", 4, micro(2) + Arguments{"--parallel.zero", "1"}},
+      {"np4_zero2", 4, {"--parallel.zero", "2"}},
+      {"pipeline2", 2, {"--parallel.pipeline", "2"}},
+      {"tensor2", 2, {"--parallel.tensor", "2"}},
+      {"pipeline2_np4_zero2", 4, {"--parallel.pipeline", "2", "--parallel.zero", "2"}}}},
+    {{"full_tied_8bit_fp32", "llama_tied", "full", "cpu", "fp32", {"--optimizer.name", "paged_adamw_8bit"}},
+     {{"np4_zero2", 4, {}}, {"pipeline2_zero1_np4", 4, {"--parallel.pipeline", "2", "--parallel.zero", "1"}}}},
+    {{"full_8bit_bf16", "llama_gqa", "full", "cpu", "bf16", {"--optimizer.name", "adamw_8bit"}}, {{"np2", 2, {}}}},
     {{"lora_bf16", "llama_gqa", "lora", "cpu", "bf16", {}},
      {{"np2_packed", 2, kPacked}, {"micro4_recompute", 0, micro(4) + kRecompute}, {"np4", 4, {}}}},
     {{"full_bf16", "llama_tied", "full", "cpu", "bf16", {}}, {{"np2_packed_micro2", 2, kPacked + micro(2)}}},
@@ -92,6 +106,23 @@ TEST(Determinism, RepeatedRunsAreBitIdentical) {
             const auto second = train(subject, layout, output / (subject.name + layout.name + "2"));
             if (!first.steps.empty()) expect_identical(second, first);
         }
+    }
+}
+
+/// Where states lie between steps is no part of what is computed.
+TEST(Determinism, PagedStatesAreTheSameToTheBit) {
+    const Scratch output;
+    const auto subject = [](const char* optimizer) {
+        return Subject{optimizer, "llama_tied", "full", "cpu", "fp32", {"--optimizer.name", optimizer, "--training.max_steps", "7"}};
+    };
+    const std::vector<Layout> layouts = {
+        {"one", 0, {}}, {"np2_zero1", 2, {"--parallel.zero", "1"}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}};
+    for (const Layout& layout : layouts) {
+        SCOPED_TRACE(layout.name);
+        const auto resident = train(subject("adamw_8bit"), layout, output / ("resident" + layout.name));
+        const auto paged = train(subject("paged_adamw_8bit"), layout, output / ("paged" + layout.name));
+        ASSERT_EQ(resident.steps.size(), 7U);
+        expect_identical(paged, resident);
     }
 }
 

@@ -20,6 +20,8 @@ const Subject kSubjects[] = {
      "bf16",
      {"--lora.dropout", "0.1", "--data.shuffle", "true", "--schedule.warmup_steps", "2"}},
     {"full_tied_fp32", "llama_tied", "full", "cpu", "fp32", {"--optimizer.weight_decay", "0.1"}},
+    {"full_8bit_fp32", "llama_tied", "full", "cpu", "fp32", {"--optimizer.name", "adamw_8bit", "--optimizer.weight_decay", "0.1"}},
+    {"full_paged_8bit_bf16", "llama_gqa", "full", "cpu", "bf16", {"--optimizer.name", "paged_adamw_8bit"}},
     {"full_sgd_fp64", "qwen2_bias", "full", "ref", "fp64", {"--optimizer.name", "sgd"}},
 };
 
@@ -78,6 +80,25 @@ TEST(ResumeByItself, WithMoreSteps) {
     for (const int n : {1, 5, 7, 12, 12}) got = train(subject, kOne, output / "in parts", steps(n));
     ASSERT_EQ(got.steps.size(), 12U);
     expect_identical(got, want);
+}
+
+/// The states of the two 8-bit optimizers are the same, and those of adamw are not theirs.
+TEST(ResumeByItself, WithTheOtherEightBitOptimizer) {
+    const auto subject = [](const char* optimizer) {
+        return Subject{optimizer, "llama_gqa", "full", "cpu", "fp32", {"--optimizer.name", optimizer, "--schedule.type", "constant"}};
+    };
+    const auto steps = [](int n) { return Arguments{"--training.max_steps", std::to_string(n)}; };
+    const Scratch output;
+    const auto want = train(subject("adamw_8bit"), kOne, output / "straight", steps(6));
+    (void)train(subject("adamw_8bit"), kOne, output / "in parts", steps(2));
+    (void)train(subject("paged_adamw_8bit"), kOne, output / "in parts", steps(4));
+    const auto got = train(subject("adamw_8bit"), kOne, output / "in parts", steps(6));
+    ASSERT_EQ(got.steps.size(), 6U);
+    expect_identical(got, want);
+    const auto refused = run_program(training_command(subject("adamw"), output / "in parts") + steps(8));
+    EXPECT_EQ(refused.code, 3) << refused.err;
+    for (const char* word : {"step-6.h5", "optimizer.name = adamw_8bit or paged_adamw_8bit", "checkpoint.resume = none"})
+        EXPECT_NE(refused.err.find(word), std::string::npos) << word << " in: " << refused.err;
 }
 
 /// Stopped by a signal in the middle, as a batch system does it: exit code 75, and the next start goes on.

@@ -20,6 +20,8 @@ struct Case {
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 const Arguments kFull = {"--method.type", "full"}, kRecompute = {"--training.recompute", "full"};
+const Arguments kEightBit = {"--method.type", "full", "--optimizer.name", "adamw_8bit"};
+const Arguments kPaged = {"--method.type", "full", "--optimizer.name", "paged_adamw_8bit"};
 const Arguments kTensor = {"--parallel.tensor", "2"}, kPipeline = {"--parallel.pipeline", "2"};
 /// Their config.json is all there is of them: five layers.
 const std::string kDeep = "invariance/models/untied", kDeepTied = "invariance/models/tied";
@@ -69,6 +71,19 @@ std::vector<Case> grid() {
         {"data_pipeline_zero_2", kDeepTied, kPipeline + kFull + zero("2"), 4},
         {"data_tensor", kDeep, kTensor + kFull, 4},
         {"tensor_pipeline", kDeepTied, kTensor + kPipeline, 4},
+        // Two matrices of each model have 4096 elements: of the shards of some ranks all is in eight bits, of others nothing.
+        {"eight_bit", "llama_gqa", kEightBit},
+        {"eight_bit_lora", "llama_gqa", {"--optimizer.name", "adamw_8bit", "--lora.r", "64"}},
+        {"eight_bit_tied", "llama_tied", kEightBit},
+        {"paged", "llama_gqa", kPaged},
+        {"paged_lora", "llama_gqa", {"--optimizer.name", "paged_adamw_8bit", "--lora.r", "64"}},
+        {"eight_bit_zero_0", "llama_gqa", kEightBit + zero("0"), 2},
+        {"eight_bit_zero_1", "llama_gqa", kEightBit + zero("1"), 2},
+        {"eight_bit_zero_2", kDeepTied, kEightBit + zero("2"), 4},
+        {"paged_zero_2", "llama_gqa", kPaged + zero("2"), 4},
+        {"eight_bit_tensor", "llama_gqa", kTensor + kEightBit, 2},
+        {"eight_bit_data_pipeline", "llama_gqa", kPipeline + kEightBit, 4},
+        {"paged_tensor_pipeline", "llama_gqa", kTensor + kPipeline + kPaged, 4},
     };
 }
 
@@ -120,6 +135,8 @@ TEST_P(MemoryGrid, PlannedIsReservedAndEnough) {
 
     const Json memory = Json::parse(read_text(output + "/manifest.json"))["memory"];
     EXPECT_EQ(plan["ranks"][0]["bytes"], memory["reserved_bytes"]);
+    EXPECT_EQ(plan["host_bytes"], memory["host_bytes"]);
+    EXPECT_EQ(plan["host_bytes"] > 0, c.name.starts_with("paged"));
     const Json reserved = memory["reserved_bytes_by_rank"];
     ASSERT_EQ(reserved.size(), static_cast<std::size_t>(c.ranks));
     const Json planned_by_rank = bytes_by_rank(plan);
@@ -134,6 +151,21 @@ TEST_P(MemoryGrid, PlannedIsReservedAndEnough) {
     EXPECT_LE(used, planned);
     EXPECT_GE(used, planned / 2) << "a plan of far more than is used keeps runs from starting";
     EXPECT_LE(resident, planned + planned / 10 + (std::size_t{150} << 20U));
+}
+
+/// Half of a vocabulary of 150 rows of 32: blocks of 256 would be cut.
+TEST(MemoryGridRefusal, ASplitThatCutsBlocksIsRefusedByPlanAndTrainAlike) {
+    const Scratch scratch;
+    const Case c{"cut", "qwen2_bias", kTensor + kEightBit, 2};
+    const std::string config = write_config(scratch), output = scratch / "out";
+    const auto plan = run_program(command("plan", config, c, output) + Arguments{"--ranks", "2"}, {.ranks = 2}),
+               train = run_program(command("train", config, c, output), {.ranks = 2});
+    for (const Finished& run : {plan, train}) {
+        EXPECT_EQ(run.code, 2) << run.command << run.err;
+        for (const char* word : {"optimizer.name = adamw_8bit", "model.embed_tokens.weight", "parallel.tensor = 1"})
+            EXPECT_NE(run.err.find(word), std::string::npos) << word << " in: " << run.err;
+    }
+    EXPECT_FALSE(std::filesystem::exists(output));
 }
 
 INSTANTIATE_TEST_SUITE_P(, MemoryGrid, testing::ValuesIn(grid()), [](const auto& test) { return test.param.name; });

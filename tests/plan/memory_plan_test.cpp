@@ -49,6 +49,30 @@ TEST(MemoryPlan, SgdHasNoMoments) {
     EXPECT_LT(bytes(plan, MemoryKind::Optimizer), 4096U);
 }
 
+TEST(MemoryPlan, ASplitThatCutsBlocksOfEightBitStatesIsRefused) {
+    // Half of a vocabulary of 150 rows of 32.
+    const auto config = [](const std::string& optimizer) {
+        return parse_run_config("[model]\npath = " TANDEM_SOURCE_DIR
+                                "/tests/golden/models/qwen2_bias\n[method]\ntype = full\n[optimizer]\nname = " +
+                                    optimizer + "\n",
+                                "test.ini", {}, Purpose::Plan);
+    };
+    const auto plan = [&](const std::string& optimizer, std::int64_t tensor, Purpose purpose) {
+        const RunConfig c = config(optimizer);
+        (void)plan_memory({c, {.tensor = tensor, .accumulation = 1}, purpose, 1}, ActivationPolicy::Keep);
+    };
+    EXPECT_NO_THROW(plan("adamw", 2, Purpose::Train));
+    EXPECT_NO_THROW(plan("adamw_8bit", 1, Purpose::Train));
+    EXPECT_NO_THROW(plan("adamw_8bit", 2, Purpose::Eval)) << "nothing is trained";
+    try {
+        plan("adamw_8bit", 2, Purpose::Train);
+        FAIL() << "accepted";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.failure(), Failure::Configuration);
+        EXPECT_NE(std::string(error.what()).find("test.ini:6: optimizer.name = adamw_8bit"), std::string::npos) << error.what();
+    }
+}
+
 TEST(MemoryPlan, EvaluationHasNoState) {
     const RunConfig config = config_of("");
     const MemoryPlan plan = plan_memory({config, {}, Purpose::Eval, 1}, ActivationPolicy::Keep);

@@ -46,6 +46,26 @@ TEST(RunPlan, FiguresBelongTogether) {
     EXPECT_FALSE(json["assumptions"].empty());
 }
 
+/// Pages pass over the cards' way to the host, a megabyte a second here: their bytes, there and back, are the step.
+TEST(RunPlan, PagedStatesTakeHostMemoryAndTheWayToIt) {
+    Hardware slow = cards(1, "1GiB");
+    slow.host_bandwidth = 1e-3;
+    const std::string full = "[method]\ntype = full\n[optimizer]\nname = ";
+    const RunConfig resident = config_of(full + "adamw_8bit\n"), paged = config_of(full + "paged_adamw_8bit\n");
+    const auto here = to_json(plan_run(resident, slow, 1, 1), resident), there = to_json(plan_run(paged, slow, 1, 1), paged);
+    EXPECT_EQ(here["host_bytes"], 0);
+    EXPECT_EQ(here["by_cause"]["offload"], 0.0);
+    // llama_gqa: embedding and head, 160 x 32 each; codes of both moments, and both scales of each 256 elements.
+    const std::size_t bytes = 2 * 160 * 32 * 2 + 2 * 20 * 2 * sizeof(float);
+    EXPECT_EQ(there["host_bytes"], bytes);
+    EXPECT_EQ(there["ranks"][0]["host_bytes"], bytes);
+    EXPECT_NEAR(there["by_cause"]["offload"].get<double>(), 2 * static_cast<double>(bytes) / 1e6, 1e-4);
+    EXPECT_DOUBLE_EQ(sum(there["by_cause"]), there["step_seconds"].get<double>());
+    const auto optimizer = [](const auto& plan) { return plan["ranks"][0]["bytes"]["optimizer"].template get<std::size_t>(); };
+    EXPECT_EQ(optimizer(there), optimizer(here)) << "two pages of a tensor each, of two tensors";
+    EXPECT_NE(to_text(plan_run(paged, slow, 1, 1), paged, slow).find("host memory"), std::string::npos);
+}
+
 TEST(RunPlan, WhatDoesNotFitIsStillAnsweredAndHelped) {
     const RunConfig config = config_of("[training]\nmicro_batch_size = 8\n[device]\nmemory_limit = 5MiB\n");
     const RunPlan plan = plan_run(config, cards(1, "1GiB"), 1, 1);

@@ -28,6 +28,7 @@ std::vector<double> widen(const std::string& dtype, const char* bytes, std::size
     if (dtype == "F32") return widen<float>(bytes, count);
     if (dtype == "F16") return widen<Float16>(bytes, count);
     if (dtype == "BF16") return widen<BFloat16>(bytes, count);
+    if (dtype == "U8") return widen<std::uint8_t>(bytes, count);
     fail(Failure::Run, "element type {} in a test's safetensors file", dtype);
 }
 

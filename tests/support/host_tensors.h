@@ -16,7 +16,7 @@ struct HostTensor {
 
 using HostTensors = std::map<std::string, HostTensor>;
 
-/// F64, F32, F16 and BF16 entries of one file. Throws Error{Run} for anything else.
+/// F64, F32, F16, BF16 and U8 entries of one file. Throws Error{Run} for anything else.
 HostTensors read_safetensors(const std::filesystem::path& file);
 /// The weights of a model or adapter directory, sharded or not.
 HostTensors read_all_safetensors(const std::filesystem::path& directory);

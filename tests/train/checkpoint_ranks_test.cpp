@@ -5,6 +5,7 @@
 #include <csignal>
 #include <fstream>
 #include <map>
+#include <span>
 
 #include "src/io/hdf5_file.h"
 #include "src/train/checkpoint.h"
@@ -17,25 +18,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST(CheckpointOverRanks, AnyLayoutReadsWhatAnyOtherWrote) {
+/// Written with each of `shardings`; `wrote` and `reads`: the optimizers on both sides.
+void every_layout_reads_every_other(std::span<const Sharding> shardings, OptimizerName wrote, OptimizerName reads) {
     const SharedDirectory directory;
     const auto all = layouts();
     for (std::size_t i = 0; i < all.size(); ++i) {
-        for (const Sharding& sharding : kShardings) {
+        for (const Sharding& sharding : shardings) {
             const auto step = static_cast<std::int64_t>(i) * 3 + sharding.zero;
-            save(directory.path(), all[i], sharding, step);
+            save(directory.path(), all[i], sharding, step, wrote);
             for (std::size_t j = 0; j < all.size(); ++j) {
                 const Sharding& reading = kShardings[(i + j) % kShardings.size()];
                 SCOPED_TRACE(text(all[i], sharding) + " read by " + text(all[j], reading));
                 on_ranks(all[j], [&](Communicator& world) {
-                    PlacedState placed(world, all[j], reading);
+                    PlacedState placed(world, all[j], reading, reads);
                     const auto file = directory.path() / fmt::format("step-{}.h5", step);
                     const auto h = load_checkpoint(placed.ctx, world, *placed.state, whole_table(), file, "base-hash");
                     EXPECT_EQ(h.step, step);
-                    for (const OwnedBox& owned : placed.state->owned()) {
-                        for (const StatePart part : placed.state->parts())
-                            ASSERT_EQ(placed.read(owned, part), PlacedState::values(placed.state->parameter(owned), owned.box, part));
-                    }
+                    for (const OwnedBox& owned : placed.state->owned())
+                        ASSERT_EQ(placed.read(owned), PlacedState::values(*placed.state, owned))
+                            << name(owned.part) << " of " << placed.state->parameter(owned).name;
                     for (const Parameter& p : placed.table) {
                         const auto expected = PlacedState::values(p, p.box, StatePart::Master);
                         for (std::int64_t k = 0; k < p.weight.elements(); ++k) {
@@ -49,14 +50,26 @@ TEST(CheckpointOverRanks, AnyLayoutReadsWhatAnyOtherWrote) {
     }
 }
 
-TEST(CheckpointOverRanks, EveryElementIsWrittenOnceAndTheTensorsAreThoseOfOneRank) {
+TEST(CheckpointOverRanks, AnyLayoutReadsWhatAnyOtherWrote) {
+    every_layout_reads_every_other(kShardings, OptimizerName::AdamW, OptimizerName::AdamW);
+}
+
+/// Codes and absmax as well, and the states of a paged optimizer are those of the other.
+TEST(CheckpointOverRanks, AnyLayoutReadsTheEightBitStatesOfAnyOther) {
+    every_layout_reads_every_other(std::span(kShardings).last(1), OptimizerName::AdamW8bit, OptimizerName::PagedAdamW8bit);
+    every_layout_reads_every_other(std::span(kShardings).first(1), OptimizerName::PagedAdamW8bit, OptimizerName::AdamW8bit);
+}
+
+class Written : public testing::TestWithParam<OptimizerName> {};
+
+TEST_P(Written, EveryElementOnceAndTheTensorsAreThoseOfOneRank) {
     const SharedDirectory directory;
-    save(directory.path(), {1, 1, 1}, {}, 0);
+    save(directory.path(), {1, 1, 1}, {}, 0, GetParam());
     std::int64_t step = 0;
     for (const MeshIndex& sizes : layouts()) {
         for (const Sharding& sharding : kShardings) {
             SCOPED_TRACE(text(sizes, sharding));
-            save(directory.path(), sizes, sharding, ++step);
+            save(directory.path(), sizes, sharding, ++step, GetParam());
             if (test_world().rank() != 0) continue;
             const CheckpointFile one(directory.path() / "step-0.h5"), file(directory.path() / fmt::format("step-{}.h5", step));
             std::map<std::pair<StatePart, std::size_t>, std::vector<int>> count;
@@ -70,12 +83,13 @@ TEST(CheckpointOverRanks, EveryElementIsWrittenOnceAndTheTensorsAreThoseOfOneRan
                     ++written.at(static_cast<std::size_t>((record.box.offset[0] + k / width) * columns +
                                                           (matrix ? record.box.offset[1] : 0) + k % width));
             }
-            EXPECT_EQ(count.size(), 3 * 7U);
+            // Of 11 trained parameters 4 are large: a master, two moments, or codes and absmax of both.
+            EXPECT_EQ(count.size(), GetParam() == OptimizerName::AdamW ? 3 * 11U : 3 * 7U + 5 * 4U);
             for (const auto& [what, written] : count) {
                 EXPECT_EQ(std::count(written.begin(), written.end(), 1), static_cast<std::ptrdiff_t>(written.size()));
                 const auto whole = [&](const CheckpointFile& f) {
                     const TensorPlace place = f.place(what.first, f.tensors()[what.second]);
-                    std::vector<std::byte> bytes(static_cast<std::size_t>(place.shape.elements()) * sizeof(float));
+                    std::vector<std::byte> bytes(static_cast<std::size_t>(place.shape.elements()) * size_of(place.dtype));
                     f.read(place, whole_box(place.shape), bytes);
                     return bytes;
                 };
@@ -84,6 +98,9 @@ TEST(CheckpointOverRanks, EveryElementIsWrittenOnceAndTheTensorsAreThoseOfOneRan
         }
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(CheckpointOverRanks, Written, testing::Values(OptimizerName::AdamW, OptimizerName::PagedAdamW8bit),
+                         [](const auto& test) { return std::string(name(test.param)); });
 
 void flip(const fs::path& file, std::uint64_t at) {
     std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
@@ -96,7 +113,7 @@ void flip(const fs::path& file, std::uint64_t at) {
 TEST(CheckpointOverRanks, DamageInAnyBoxAndInTheirListIsSeenByAll) {
     const SharedDirectory directory;
     const auto path = directory.path() / "step-1.h5";
-    save(directory.path(), layouts().back(), kShardings[2], 1);
+    save(directory.path(), layouts().back(), kShardings[2], 1, OptimizerName::AdamW8bit);
     verify_checkpoint(path, test_world());
     std::vector<std::uint64_t> bytes;
     {
@@ -105,7 +122,8 @@ TEST(CheckpointOverRanks, DamageInAnyBoxAndInTheirListIsSeenByAll) {
             const TensorPlace place = file.place(r.part, file.tensors()[r.tensor]);
             const std::int64_t last_row = r.box.offset[0] + r.box.shape[0] - 1, columns = place.shape.dims() == 2 ? place.shape[1] : 1;
             const std::int64_t last_column = place.shape.dims() == 2 ? r.box.offset[1] + r.box.shape[1] - 1 : 0;
-            bytes.push_back(place.offset + static_cast<std::uint64_t>(last_row * columns + last_column) * 4 + 1);
+            const std::size_t size = size_of(place.dtype);
+            bytes.push_back(place.offset + static_cast<std::uint64_t>(last_row * columns + last_column) * size + size / 4);
         }
         const auto table = Hdf5File::open(path).dataset("boxes");
         for (std::uint64_t k = 0; k < table.bytes(); k += 37) bytes.push_back(table.offset + k);
@@ -180,7 +198,7 @@ TEST(CheckpointOverRanks, BoxesThatDoNotMakeUpATensorAreDamage) {
     const SharedDirectory directory;
     if (test_world().rank() != 0) return;
     const auto path = directory.path() / "step-1.h5";
-    CheckpointDraft(path, whole_table(), {StatePart::Master}, DType::F32, 0, header(1)).commit();
+    CheckpointDraft(path, state_tensors(OptimizerName::Sgd, whole_table(), DType::F32), 0, header(1)).commit();
     EXPECT_THROW((void)CheckpointFile(path).boxes(), Error);
 }
 

@@ -145,6 +145,42 @@ TEST(Checkpoint, OfAnotherModelIsRefused) {
     EXPECT_EQ(failure_of([&] { load_checkpoint(t.ctx, *t.self, *t.state, t.table, dir.path() / "step-2.h5", "base-hash"); }, message),
               Failure::Input);
     EXPECT_NE(message.find("exp_avg"), std::string::npos) << message;
+    EXPECT_NE(message.find("set optimizer.name = sgd"), std::string::npos) << message;
+}
+
+OptimizerSection with(OptimizerName name) {
+    OptimizerSection settings;
+    settings.name = name;
+    return settings;
+}
+
+/// Moments are not made into those of another kind; the two 8-bit optimizers have the same.
+TEST(Checkpoint, OfAnotherOptimizerIsRefusedWithWhatItIsOf) {
+    const TemporaryDirectory dir;
+    constexpr std::int64_t kWide = 1500;  // 4 x 1500 elements: in eight bits
+    const auto saved = [&](OptimizerName name, std::int64_t step) {
+        TinyState t(with(name), kWide);
+        CheckpointStore(dir.path(), 9).save(t.ctx, *t.self, *t.state, t.table, header(step));
+        return dir.path() / fmt::format("step-{}.h5", step);
+    };
+    const auto load = [&](OptimizerName name, const std::filesystem::path& file) {
+        TinyState t(with(name), kWide);
+        (void)load_checkpoint(t.ctx, *t.self, *t.state, t.table, file, "base-hash");
+    };
+    using enum OptimizerName;
+    const auto wide = saved(AdamW, 1), narrow = saved(AdamW8bit, 2), paged = saved(PagedAdamW8bit, 3);
+    EXPECT_NO_THROW(load(PagedAdamW8bit, narrow));
+    EXPECT_NO_THROW(load(AdamW8bit, paged));
+    std::string message;
+    EXPECT_EQ(failure_of([&] { load(PagedAdamW8bit, wide); }, message), Failure::Input);
+    EXPECT_NE(message.find("exp_avg_8bit/layer.weight"), std::string::npos) << message;
+    EXPECT_NE(message.find("is of a run with optimizer.name = adamw, and this one has paged_adamw_8bit; set optimizer.name = adamw"),
+              std::string::npos)
+        << message;
+    EXPECT_EQ(failure_of([&] { load(AdamW, paged); }, message), Failure::Input);
+    EXPECT_NE(message.find("optimizer.name = adamw_8bit or paged_adamw_8bit, and this one has adamw; set optimizer.name = adamw_8bit"),
+              std::string::npos)
+        << message;
 }
 
 TEST(Checkpoint, AnotherFileIsNotACheckpoint) {

@@ -23,9 +23,19 @@ struct Described {
 inline constexpr int kUnits = 4;
 
 inline std::vector<Described> described_model() {
-    return {{"embed", {11, 6}, Part::Rows, 0},    {"q", {13, 10}, Part::Rows, 1},         {"o", {8, 24}, Part::Columns, 1},
-            {"norm", {9}, Part::Replica, 2},      {"base", {4, 4}, Part::Rows, 2, false}, {"zero", {5, 3}, Part::Rows, 2},
-            {"wide", {3, 720}, Part::Columns, 3}, {"bias", {700}, Part::Replica, 3}};
+    return {{"embed", {11, 6}, Part::Rows, 0},
+            {"q", {13, 10}, Part::Rows, 1},
+            {"o", {8, 24}, Part::Columns, 1},
+            {"norm", {9}, Part::Replica, 2},
+            {"base", {4, 4}, Part::Rows, 2, false},
+            {"zero", {5, 3}, Part::Rows, 2},
+            {"wide", {3, 720}, Part::Columns, 3},
+            {"bias", {700}, Part::Replica, 3},
+            // Large enough for moments in eight bits, and split between blocks: rows of blocks, rows that are not, a vector.
+            {"gate", {12, 512}, Part::Rows, 1},
+            {"down", {4, 3072}, Part::Columns, 2},
+            {"table", {95, 64}, Part::Rows, 3},
+            {"scale", {5000}, Part::Replica, 0}};
 }
 
 /// Of the whole model.
@@ -75,6 +85,8 @@ inline ParamTable table_of(const MeshIndex& sizes, const MeshIndex& place) {
 }
 
 struct PlacedState {
+    static constexpr std::int64_t kPage = 768;  ///< three blocks: tensors begin and end within pages
+
     Mesh mesh;
     std::unique_ptr<Backend> backend = make_ref_backend();
     std::unique_ptr<Stream> stream = backend->make_stream();
@@ -85,7 +97,7 @@ struct PlacedState {
     std::unique_ptr<Optimizer> optimizer;
     std::unique_ptr<TrainState> state;
 
-    PlacedState(Communicator& world, const MeshIndex& sizes, const Sharding& sharding)
+    PlacedState(Communicator& world, const MeshIndex& sizes, const Sharding& sharding, OptimizerName name = OptimizerName::AdamW)
         : mesh(world, sizes), table(table_of(sizes, mesh.place())) {
         for (Parameter& p : table) {
             p.weight = memory[MemoryKind::Weights].allocate(p.name, DType::F32, p.storage);
@@ -93,15 +105,19 @@ struct PlacedState {
         }
         buckets = std::make_unique<GradientBuckets>(table, ReductionGroups{mesh.data(), mesh.tensor(), mesh.ends()}, memory, DType::F32,
                                                     sharding);
-        optimizer = std::make_unique<Optimizer>(OptimizerSection{}, *buckets, table, mesh.world(), ctx, memory);
+        OptimizerSection settings;
+        settings.name = name;
+        optimizer = std::make_unique<Optimizer>(settings, *buckets, table, mesh.world(), ctx, memory, kPage);
         state = std::make_unique<TrainState>(table, *buckets, *optimizer);
     }
 
     /// Different for every element of every tensor and part.
     static float value(const std::string& name, StatePart part, std::int64_t row, std::int64_t column) {
+        if (is_codes(part)) return static_cast<float>((name[0] + 5 * static_cast<int>(part) + 31 * row + 3 * column + column / 256) % 256);
         return static_cast<float>(name[0] * 100 + name[1]) + 10000.0F * (1.0F + static_cast<float>(part)) + static_cast<float>(row) / 16 +
                static_cast<float>(column) / 1024;
     }
+    /// Codes as numbers.
     static std::vector<float> values(const Parameter& p, const Box& box, StatePart part) {
         std::vector<float> list;
         const bool matrix = box.shape.dims() == 2;
@@ -111,18 +127,25 @@ struct PlacedState {
         }
         return list;
     }
-    void fill() {
-        for (const OwnedBox& owned : state->owned()) {
-            for (const StatePart part : state->parts()) {
-                const auto list = values(state->parameter(owned), owned.box, part);
-                state->write(ctx, owned, part, std::as_bytes(std::span(list)));
-            }
-        }
+    [[nodiscard]] static std::vector<float> values(const TrainState& state, const OwnedBox& owned) {
+        return values(state.parameter(owned), owned.box, owned.part);
     }
-    [[nodiscard]] std::vector<float> read(const OwnedBox& owned, StatePart part) {
-        std::vector<float> list(state->bytes(owned) / sizeof(float));
-        state->read(ctx, owned, part, std::as_writable_bytes(std::span(list)));
-        return list;
+    void fill() {
+        for (const OwnedBox& owned : state->owned()) write(owned, values(*state, owned));
+    }
+    void write(const OwnedBox& owned, const std::vector<float>& list) {
+        const std::vector<std::uint8_t> codes(list.begin(), is_codes(owned.part) ? list.end() : list.begin());
+        state->write(ctx, owned, is_codes(owned.part) ? std::as_bytes(std::span(codes)) : std::as_bytes(std::span(list)));
+    }
+    [[nodiscard]] std::vector<float> read(const OwnedBox& owned) {
+        std::vector<float> list(static_cast<std::size_t>(owned.box.shape.elements()));
+        if (!is_codes(owned.part)) {
+            state->read(ctx, owned, std::as_writable_bytes(std::span(list)));
+            return list;
+        }
+        std::vector<std::uint8_t> codes(list.size());
+        state->read(ctx, owned, std::as_writable_bytes(std::span(codes)));
+        return {codes.begin(), codes.end()};
     }
 };
 

@@ -38,16 +38,16 @@ void write(const MeshIndex& sizes, const Sharding& sharding, const fs::path& to,
         PlacedState placed(world, sizes, sharding);
         placed.fill();
         const OwnedBox* last = nullptr;
-        for (const OwnedBox& owned : placed.state->owned()) {
+        for (const OwnedBox& owned : placed.state->masters()) {
             const Parameter& p = placed.state->parameter(owned);
             bool at_end = p.name == broken;
             for (int i = 0; i < p.global.dims(); ++i) at_end = at_end && owned.box.offset[i] + owned.box.shape[i] == p.global[i];
             if (at_end) last = &owned;
         }
         if (last) {
-            auto values = placed.read(*last, StatePart::Master);
+            auto values = placed.read(*last);
             values.back() = std::numeric_limits<float>::infinity();
-            placed.state->write(placed.ctx, *last, StatePart::Master, std::as_bytes(std::span(values)));
+            placed.write(*last, values);
         }
         write_result(world, trained_tensors(placed.ctx, *placed.state, whole_table()), header(1).recipe, to);
     });

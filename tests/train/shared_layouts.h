@@ -66,9 +66,10 @@ inline std::string text(const MeshIndex& s, const Sharding& z) {
     return fmt::format("{} x {} x {} zero {}", s.data, s.tensor, s.pipeline, z.zero);
 }
 
-inline void save(const std::filesystem::path& directory, const MeshIndex& sizes, const Sharding& sharding, std::int64_t step) {
+inline void save(const std::filesystem::path& directory, const MeshIndex& sizes, const Sharding& sharding, std::int64_t step,
+                 OptimizerName optimizer = OptimizerName::AdamW) {
     on_ranks(sizes, [&](Communicator& world) {
-        PlacedState placed(world, sizes, sharding);
+        PlacedState placed(world, sizes, sharding, optimizer);
         placed.fill();
         CheckpointStore(directory, 1000).save(placed.ctx, world, *placed.state, whole_table(), header(step));
     });

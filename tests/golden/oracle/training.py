@@ -52,11 +52,12 @@ def schedule_of(options: dict, optimizer, steps: int):
     return transformers.get_cosine_schedule_with_warmup(optimizer, warmup, steps)
 
 
-def train(model, batches: list[list[dict]], options: dict) -> list[dict]:
-    """torch.optim.AdamW with clipping; `options` are tandem's keys. Returns what tandem's log has, step by step."""
+def train(model, batches: list[list[dict]], options: dict, adamw=torch.optim.AdamW) -> list[dict]:
+    """An AdamW (torch's, or another with its arguments; it is left as `model.optimizer`) with clipping; `options` are tandem's keys.
+    Returns what tandem's log has, step by step."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=float(options["optimizer.learning_rate"]), betas=(0.9, 0.999),
-                                  eps=float(options["optimizer.eps"]), weight_decay=float(options["optimizer.weight_decay"]))
+    model.optimizer = optimizer = adamw(parameters, lr=float(options["optimizer.learning_rate"]), betas=(0.9, 0.999),
+                                        eps=float(options["optimizer.eps"]), weight_decay=float(options["optimizer.weight_decay"]))
     schedule = schedule_of(options, optimizer, len(batches))
     log = []
     for batch in batches:

@@ -52,7 +52,8 @@ CASES = [
     typed("value: empty list entry", "--data.train data.jsonl,,text.jsonl", "data.train"),
     typed("value: seed too large", "--training.seed 18446744073709551616", "training.seed"),
     typed("value: method not built", "--method.type qlora", "method.type = qlora", "use lora or full"),
-    typed("value: optimizer not built", "--optimizer.name adamw_8bit", "optimizer.name = adamw_8bit", "adamw"),
+    typed("value: 8-bit states beside fp64", "--optimizer.name adamw_8bit --model.dtype fp64 --device.backend ref",
+          "optimizer.name = adamw_8bit", "adamw or sgd"),
     typed("value: backend not built", "--device.backend cuda", "device.backend = cuda", "cpu"),
     # values that contradict each other or the job
     typed("layout: does not divide", "--training.global_batch_size 3 --training.micro_batch_size 2", "global_batch_size = 3"),

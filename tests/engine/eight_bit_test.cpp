@@ -1,0 +1,159 @@
+// Moments in eight bits: the very op over whole tensors, resident or page by page; what they take.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernels/ops/elementwise.h"
+#include "kernels/ops/optimizer.h"
+#include "tests/engine/tiny_state.h"
+
+namespace tandem::test {
+namespace {
+
+using enum OptimizerName;
+
+constexpr std::int64_t kWidth = 1603;  ///< "layer.weight" has 4 x 1603 elements, 25 blocks and 12 elements
+constexpr std::int64_t kElements = 4 * kWidth, kBlocks = 26;
+
+OptimizerSection settings_of(OptimizerName name) {
+    OptimizerSection s;
+    s.name = name;
+    s.max_grad_norm = 0;
+    s.weight_decay = 0.1;
+    return s;
+}
+
+float gradient(std::size_t parameter, std::int64_t i, int step) {
+    return std::sin(static_cast<float>(i + 1) * 0.37F + static_cast<float>(step)) *
+           std::exp(0.25F * static_cast<float>((i + static_cast<std::int64_t>(parameter)) % 9));
+}
+
+void train(TinyState& t, int first, int last) {
+    for (int step = first; step <= last; ++step) {
+        t.buckets->zero(t.ctx);
+        for (std::size_t p = 0; p < t.table.size(); ++p) {
+            for (std::int64_t i = 0; i < t.table[p].gradient.elements(); ++i) t.table[p].gradient.data<float>()[i] = gradient(p, i, step);
+        }
+        t.optimizer->step(t.ctx, 0.01, 1, step);
+    }
+}
+
+/// All of the state, by part and parameter.
+std::map<std::string, std::vector<std::byte>> everything(TinyState& t) {
+    std::map<std::string, std::vector<std::byte>> all;
+    for (const OwnedBox& box : t.state->owned()) {
+        std::vector<std::byte> values(t.state->bytes(box));
+        t.state->read(t.ctx, box, values);
+        auto& list = all[fmt::format("{} {}", name(box.part), t.state->parameter(box).name)];
+        list.insert(list.end(), values.begin(), values.end());
+    }
+    return all;
+}
+
+template <class T>
+std::vector<T> as(const std::vector<std::byte>& bytes) {
+    std::vector<T> values(bytes.size() / sizeof(T));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+}
+
+TEST(EightBitStates, AreWhatTheOpMakesOfTheWholeTensor) {
+    TinyState t(settings_of(AdamW8bit), kWidth);
+    const auto allocate = [&](const char* name, DType dtype, std::int64_t n) {
+        const Tensor x = t.memory[MemoryKind::Activations].allocate(name, dtype, {n});
+        ops::zero(t.ctx, x);
+        return x;
+    };
+    const EightBitMoments moments{allocate("m", DType::U8, kElements), allocate("v", DType::U8, kElements),
+                                  allocate("m absmax", DType::F32, kBlocks), allocate("v absmax", DType::F32, kBlocks)};
+    const Tensor master = allocate("master", DType::F32, kElements), grad = allocate("gradient", DType::F32, kElements),
+                 scale = allocate("scale", DType::F64, 1);
+    std::fill_n(master.data<float>(), kElements, 1.0F);
+    *scale.data<double>() = 1;
+    for (int step = 1; step <= 4; ++step) {
+        for (std::int64_t i = 0; i < kElements; ++i) grad.data<float>()[i] = gradient(0, i, step);
+        ops::adamw_8bit(t.ctx, {0.01, 0.9, 0.999, 1e-8, 0.1, step}, scale, grad, moments, master);
+    }
+    train(t, 1, 4);
+    const auto all = everything(t);
+    const auto equal = [](const std::vector<std::byte>& got, const Tensor& want) {
+        return got.size() == want.bytes() && std::memcmp(got.data(), want.raw(), got.size()) == 0;
+    };
+    EXPECT_TRUE(equal(all.at("exp_avg_8bit layer.weight"), moments.m));
+    EXPECT_TRUE(equal(all.at("exp_avg_sq_8bit layer.weight"), moments.v));
+    EXPECT_TRUE(equal(all.at("exp_avg_absmax layer.weight"), moments.m_absmax));
+    EXPECT_TRUE(equal(all.at("exp_avg_sq_absmax layer.weight"), moments.v_absmax));
+    EXPECT_TRUE(equal(all.at("master layer.weight"), master));
+    EXPECT_NE(as<float>(all.at("exp_avg_absmax layer.weight")).back(), 0.0F) << "the short last block has a scale";
+}
+
+TEST(EightBitStates, SmallParametersAreThoseOfAdamW) {
+    TinyState wide(settings_of(AdamW), kWidth), narrow(settings_of(AdamW8bit), kWidth);
+    train(wide, 1, 3);
+    train(narrow, 1, 3);
+    const auto want = everything(wide), got = everything(narrow);
+    for (const char* tensor : {"layer.bias", "norm.weight"}) {
+        for (const StatePart part : {StatePart::Master, StatePart::FirstMoment, StatePart::SecondMoment}) {
+            const std::string what = fmt::format("{} {}", name(part), tensor);
+            EXPECT_EQ(got.at(what), want.at(what)) << what;
+        }
+    }
+    EXPECT_FALSE(got.contains("exp_avg layer.weight"));
+    // In eight bits something is lost, and not much.
+    const auto a = as<float>(got.at("master layer.weight")), b = as<float>(want.at("master layer.weight"));
+    double distance = 0, update = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        distance += std::pow(static_cast<double>(a[i] - b[i]), 2);
+        update += std::pow(static_cast<double>(b[i] - 1.0F), 2);
+    }
+    EXPECT_GT(distance, 0);
+    EXPECT_LT(std::sqrt(distance / update), 0.05);
+}
+
+/// Pages that end within tensors, one that is a bucket, and a single one.
+TEST(EightBitStates, PagedOnesAreTheSameToTheBit) {
+    TinyState resident(settings_of(AdamW8bit), kWidth);
+    train(resident, 1, 5);
+    const auto want = everything(resident);
+    for (const std::int64_t page : {std::int64_t{256}, std::int64_t{512}, std::int64_t{768}, kBlocks * 256, EightBitStates::kPage}) {
+        TinyState paged(settings_of(PagedAdamW8bit), kWidth, page);
+        train(paged, 1, 5);
+        EXPECT_EQ(everything(paged), want) << page;
+        EXPECT_EQ(paged.optimizer->host_bytes(), static_cast<std::size_t>(eight_bit_bytes(kBlocks * 256)));
+    }
+}
+
+/// What was fetched ahead is not what is used after a checkpoint was read.
+TEST(EightBitStates, WrittenStateIsWhatPagesAreFilledFrom) {
+    TinyState straight(settings_of(AdamW8bit), kWidth), before(settings_of(AdamW8bit), kWidth);
+    train(straight, 1, 6);
+    train(before, 1, 3);
+    TinyState after(settings_of(PagedAdamW8bit), kWidth, 512);
+    train(after, 1, 1);  // its state is replaced
+    for (const OwnedBox& box : before.state->owned()) {
+        std::vector<std::byte> values(before.state->bytes(box));
+        before.state->read(before.ctx, box, values);
+        after.state->write(after.ctx, box, values);
+    }
+    EXPECT_EQ(everything(after), everything(before));
+    train(after, 4, 6);
+    EXPECT_EQ(everything(after), everything(straight));
+}
+
+TEST(EightBitStates, TakeTwoBytesOfAnElementAndTheirScales) {
+    const auto bytes = [](OptimizerName name, std::int64_t page = EightBitStates::kPage) {
+        TinyState t(settings_of(name), kWidth, page);
+        return t.memory[MemoryKind::Optimizer].used();
+    };
+    TinyState sgd(settings_of(Sgd), kWidth);
+    const std::size_t scalars = sgd.memory[MemoryKind::Optimizer].used();
+    const std::size_t small = 2 * (256 + 256) * sizeof(float);  // the two small ones, padded to blocks
+    const std::size_t large = static_cast<std::size_t>(kBlocks) * (2 * 256 + 2 * sizeof(float));
+    const auto rounded = [](std::size_t n) { return (n + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment; };
+    EXPECT_EQ(bytes(AdamW8bit), scalars + small + rounded(large));
+    EXPECT_EQ(bytes(PagedAdamW8bit, 512), scalars + small + 2 * rounded(2 * (2 * 256 + 2 * sizeof(float))));
+    EXPECT_EQ(bytes(AdamW), scalars + small + 2 * static_cast<std::size_t>(kBlocks) * 256 * sizeof(float));
+}
+
+}  // namespace
+}  // namespace tandem::test
