@@ -1,7 +1,6 @@
 // tandem quantize: a model directory in four bits, as transformers and bitsandbytes load it.
 #include <fmt/format.h>
 
-#include <bit>
 #include <sstream>
 
 #include "kernels/quant/four_bit.h"
@@ -25,7 +24,7 @@ void resolve(Request& request, const CommandLine& line) {
     QuantizationSpec& spec = request.settings.spec;
     spec.type = request.type == name(FourBit::FP4) ? FourBit::FP4 : FourBit::NF4;
     spec.double_quant = request.double_quant == "true";
-    if (spec.block_size > kLargestBlock || !std::has_single_bit(static_cast<std::uint64_t>(spec.block_size)))
+    if (!is_block_size(spec.block_size))
         fail(Failure::Configuration, "--block-size {}: expected a power of two from {} to {}", spec.block_size, kLeastBlock, kLargestBlock);
     std::istringstream names(request.skip_modules);
     for (std::string module; std::getline(names, module, ',');) {

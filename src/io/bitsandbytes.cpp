@@ -1,6 +1,5 @@
 #include "src/io/bitsandbytes.h"
 
-#include <bit>
 #include <cmath>
 
 #include "kernels/quant/four_bit.h"
@@ -56,8 +55,7 @@ QuantState parse_quant_state(std::string_view text, FourBit type, const std::str
     const auto type_name = get<std::string>(state, "quant_type", where);
     if (type_name != name(type)) fail(Failure::Input, "{}: key 'quant_type' is \"{}\", expected \"{}\"", where, type_name, name(type));
     layout.block_size = get<std::int64_t>(state, "blocksize", where);
-    if (layout.block_size < kLeastBlock || layout.block_size > kLargestBlock ||
-        !std::has_single_bit(static_cast<std::uint64_t>(layout.block_size))) {
+    if (!is_block_size(layout.block_size)) {
         fail(Failure::Input, "{}: key 'blocksize' is {}, expected a power of two from {} to {}", where, layout.block_size, kLeastBlock,
              kLargestBlock);
     }

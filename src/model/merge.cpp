@@ -29,17 +29,20 @@ struct Factors {
 void add_product(const Factors& f, std::int64_t first, std::int64_t rows, std::int64_t columns, float* w) {
 #pragma omp parallel
     {
-        std::vector<float> product(static_cast<std::size_t>(columns));
+        std::vector<float> buffer(static_cast<std::size_t>(columns));
+        float* product = buffer.data();
 #pragma omp for schedule(static)
         for (std::int64_t i = 0; i < rows; ++i) {
-            std::ranges::fill(product, 0.0F);
+            std::ranges::fill(buffer, 0.0F);
             for (std::int64_t k = 0; k < f.r; ++k) {
                 const float b = f.b[static_cast<std::size_t>((first + i) * f.r + k)];
                 const float* a = f.a.data() + k * columns;
-                for (std::int64_t j = 0; j < columns; ++j) product[static_cast<std::size_t>(j)] += b * a[j];
+#pragma omp simd
+                for (std::int64_t j = 0; j < columns; ++j) product[j] += b * a[j];
             }
             float* row = w + i * columns;
-            for (std::int64_t j = 0; j < columns; ++j) row[j] += product[static_cast<std::size_t>(j)] * f.scale;
+#pragma omp simd
+            for (std::int64_t j = 0; j < columns; ++j) row[j] += product[j] * f.scale;
         }
     }
 }
@@ -100,14 +103,17 @@ public:
     }
 
 private:
-    [[nodiscard]] static std::string module_of(const std::string& name) { return name.substr(0, name.size() - std::string(".weight").size()); }
+    [[nodiscard]] static std::string module_of(const std::string& name) {
+        return name.substr(0, name.size() - std::string(".weight").size());
+    }
     [[nodiscard]] bool adapted(const std::string& name) const {
         return name.ends_with(".weight") && find_parameter(table_, adapter_tensor_name(module_of(name), 'A')) >= 0;
     }
 
     [[nodiscard]] TensorSpec spec(const std::string& name) const {
         const FourBitLayout* layout = four_bit_.find(name);
-        TensorSpec spec = layout != nullptr ? TensorSpec{.name = name, .dtype = layout->original, .shape = layout->shape} : stored_spec(files_, name);
+        TensorSpec spec =
+            layout != nullptr ? TensorSpec{.name = name, .dtype = layout->original, .shape = layout->shape} : stored_spec(files_, name);
         if (settings_.dtype && files_.tensors().find(name)->second.refused.empty() && is_float(spec.dtype)) {
             spec.dtype = *settings_.dtype;
             spec.type = {};

@@ -23,7 +23,7 @@ struct MergeSettings {
 };
 
 struct MergeSummary {
-    std::map<std::string, std::int64_t> modules;  ///< merged matrices by name: "q_proj"
+    std::map<std::string, std::int64_t> modules;                        ///< merged matrices by name: "q_proj"
     std::int64_t merged = 0, kept = 0, converted = 0, dequantized = 0;  ///< tensors
     std::uint64_t bytes = 0;                                            ///< of the weights' files
     double scale = 0;                                                   ///< of the product of the factors
