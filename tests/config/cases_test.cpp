@@ -93,7 +93,9 @@ constexpr Case kCases[] = {
     {"parallel.layers = 20,0\n", "parallel.layers = 20,0: expected auto, or the number of layers of each part, from 1"},
     {"parallel.layers = 20,12\n", "parallel.layers = 20,12 has 2 of the 1 numbers"},
     // What this version does not build.
-    {"method.type = qlora\n", "run.ini:5: method.type = qlora is not built in this version of tandem; use lora or full"},
+    {"method.type = qlora\n", ""},
+    {"quantization.block_size = 96\n", "run.ini:5: quantization.block_size = 96: expected a power of two, 32 to 4096"},
+    {"offload.weights = host\n", "run.ini:5: offload.weights = host is not built in this version of tandem; use none"},
     {"model.dtype = fp16\n", "model.dtype = fp16 is not built"},
     {"offload.weights = host\n", "offload.weights = host is not built"},
     {"offload.optimizer = host\n", "offload.optimizer = host is not built"},

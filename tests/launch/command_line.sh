@@ -90,7 +90,7 @@ refuse 2 'model/config.json' train run.ini
 { cat run.ini; printf '[lora]\nrank = 3\n'; } >bad.ini
 for name in train eval prepare; do refuse 2 "bad.ini:8: unknown key 'lora.rank'; did you mean 'lora.r'?" "$name" bad.ini; done
 refuse 2 "command line: lora.r = 0: expected a whole number, from 1 to 65536" train run.ini --lora.r 0
-refuse 2 'command line: method.type = qlora is not built in this version of tandem; use lora or full' train run.ini --method.type=qlora
+refuse 2 'command line: offload.weights = host is not built in this version of tandem; use none' train run.ini --offload.weights=host
 refuse 2 'run.ini: data.validation is missing' eval run.ini
 # Whatever this machine has of CUDA, no model runs there in this version, and that is said before anything is loaded.
 refuse 2 'command line: device.backend = cuda: ' train run.ini --device.backend cuda
