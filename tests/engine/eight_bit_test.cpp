@@ -140,6 +140,32 @@ TEST(EightBitStates, WrittenStateIsWhatPagesAreFilledFrom) {
     EXPECT_EQ(everything(after), everything(straight));
 }
 
+/// Bucket 1 is on its way when bucket 0 is done; what is written then must be what arrives.
+TEST(EightBitStates, APageThatWasFetchedAheadIsFetchedAgainAfterAWrite) {
+    TinyState t;
+    constexpr std::int64_t n = 512;
+    const auto moments = [] {
+        BucketMoments m;
+        m.pieces = {{true, 0}};
+        m.eight_bit = m.most_eight_bit = n;
+        return m;
+    };
+    const auto states = make_paged_states({moments(), moments()}, t.ctx, t.memory, 256);
+    states->visit(t.ctx, 0, [](const EightBitMoments&, std::int64_t, std::int64_t) {});
+    std::vector<std::uint8_t> codes(n, 7);
+    states->write(t.ctx, 1, StatePart::SecondCodes, 0, std::as_bytes(std::span(codes)));
+    std::vector<std::int64_t> firsts;
+    states->visit(t.ctx, 1, [&](const EightBitMoments& m, std::int64_t first, std::int64_t count) {
+        firsts.push_back(first);
+        for (std::int64_t i = 0; i < count; ++i) EXPECT_EQ(m.v.data<std::uint8_t>()[i], 7) << first + i;
+        std::fill_n(m.m_absmax.data<float>(), count / 256, static_cast<float>(first + 1));
+    });
+    EXPECT_EQ(firsts, (std::vector<std::int64_t>{0, 256}));
+    std::vector<float> scales(2);
+    states->read(t.ctx, 1, StatePart::FirstAbsmax, 0, std::as_writable_bytes(std::span(scales)));
+    EXPECT_EQ(scales, (std::vector<float>{1, 257}));
+}
+
 TEST(EightBitStates, TakeTwoBytesOfAnElementAndTheirScales) {
     const auto bytes = [](OptimizerName name, std::int64_t page = EightBitStates::kPage) {
         TinyState t(settings_of(name), kWidth, page);
