@@ -19,6 +19,6 @@ struct Command {
 };
 
 extern const Command train_command, eval_command, plan_command, bench_command, prepare_command, tokenize_command, generate_command,
-    import_command, export_command, doctor_command;
+    import_command, quantize_command, merge_command, export_command, doctor_command;
 
 }  // namespace tandem

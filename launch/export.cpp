@@ -6,6 +6,7 @@
 #include "launch/command.h"
 #include "launch/options.h"
 #include "parallel/runtime.h"
+#include "src/io/model_files.h"
 #include "src/train/checkpoint.h"
 
 namespace tandem {
@@ -26,12 +27,6 @@ fs::path find_checkpoint(const std::string& given, Communicator& self) {
     return *newest;
 }
 
-void require_empty(const std::string& directory) {
-    if (!fs::exists(directory)) return;
-    if (!fs::is_directory(directory)) fail(Failure::Configuration, "{}: exists and is not a directory", directory);
-    if (!fs::is_empty(directory)) fail(Failure::Configuration, "{}: is not empty; remove it or name another directory", directory);
-}
-
 int run(Runtime& runtime, const std::vector<std::string>& words) {
     std::string checkpoint, directory;
     std::optional<std::string> model;
@@ -46,7 +41,7 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
 
     const auto self = make_self_communicator();
     const fs::path file = find_checkpoint(checkpoint, *self);
-    require_empty(directory);
+    require_unoccupied(directory);
     const CheckpointHeader header = read_checkpoint_header(file);
     ResultRecipe recipe = header.recipe;
     if (model) recipe.model = *model;

@@ -23,6 +23,7 @@ struct Request {
     std::optional<std::string> adapter, prompt, chat;
     GenerateSettings settings;
     std::int64_t max_new_tokens = 256;
+    std::string quantization = "none";
     RunConfig config;
 };
 
@@ -74,6 +75,10 @@ void run(Runtime& runtime, Request& request, Mesh& mesh, const RankLayout& layou
     request.config.model.path = request.model;
     request.config.lora.adapter = request.adapter;
     request.config.method.type = request.adapter ? Method::Lora : Method::Full;
+    if (request.quantization != "none") {
+        request.config.method.type = Method::QLora;
+        request.config.quantization.type = request.quantization == "fp4" ? FourBit::FP4 : FourBit::NF4;
+    }
     if (!std::filesystem::is_directory(request.model))
         fail(Failure::Configuration, "--model {}: there is no such directory", request.model);
     const Tokenizer tokenizer = Tokenizer::load(request.model);
@@ -112,6 +117,8 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.option("seed", s.seed, "of the draws");
     line.option("parallel.tensor", request.config.parallel.tensor, 1, "ranks over which matrices are split");
     line.option("parallel.pipeline", request.config.parallel.pipeline, 1, "ranks over which layers are split");
+    line.choice("quantization.type", request.quantization, {"none", "nf4", "fp4"},
+                "quantise linear layers while loading, as training with method.type = qlora does: what its adapters were trained over");
     line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");

@@ -13,9 +13,9 @@
 namespace tandem {
 namespace {
 
-constexpr std::array<const Command*, 10> kCommands = {&train_command,   &eval_command,     &plan_command,     &bench_command,
-                                                      &prepare_command, &tokenize_command, &generate_command, &import_command,
-                                                      &export_command,  &doctor_command};
+constexpr std::array<const Command*, 12> kCommands = {&train_command,    &eval_command,     &plan_command,     &bench_command,
+                                                      &prepare_command,  &tokenize_command, &generate_command, &import_command,
+                                                      &quantize_command, &merge_command,    &export_command,   &doctor_command};
 
 std::string overview() {
     std::string out =

@@ -26,9 +26,9 @@ constexpr std::array<float, 16> kNf4 = {-1.0F,
                                         0.5626170039176941F,
                                         0.7229568362236023F,
                                         1.0F};
-/// Twelfths; both zeros are positive.
-constexpr std::array<float, 16> kFp4 = {0.0F, 0.0625F / 12,  8.0F / 12,  12.0F / 12,  4.0F / 12,  6.0F / 12,  2.0F / 12,  3.0F / 12,
-                                        0.0F, -0.0625F / 12, -8.0F / 12, -12.0F / 12, -4.0F / 12, -6.0F / 12, -2.0F / 12, -3.0F / 12};
+/// Twelfths. Code 8 is a negative zero to bitsandbytes' kernels, on processors and GPUs; its map in files has a positive one.
+constexpr std::array<float, 16> kFp4 = {0.0F,  0.0625F / 12,  8.0F / 12,  12.0F / 12,  4.0F / 12,  6.0F / 12,  2.0F / 12,  3.0F / 12,
+                                        -0.0F, -0.0625F / 12, -8.0F / 12, -12.0F / 12, -4.0F / 12, -6.0F / 12, -2.0F / 12, -3.0F / 12};
 
 /// Codes by rising value: of FP4's two zeros the first stands for numbers just below 0, and for 0.
 constexpr std::array<std::uint8_t, 16> kNf4Order = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};

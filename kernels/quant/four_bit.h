@@ -11,6 +11,9 @@ namespace tandem {
 
 inline constexpr std::int64_t kLeastBlock = 32, kLargestBlock = 4096;  ///< elements; powers of two between
 
+/// Whether bitsandbytes has blocks of so many elements.
+[[nodiscard]] constexpr bool is_block_size(std::int64_t n) { return n >= kLeastBlock && n <= kLargestBlock && (n & (n - 1)) == 0; }
+
 /// "nf4", "fp4": bitsandbytes' names.
 [[nodiscard]] std::string_view name(FourBit type);
 /// What code i stands for.

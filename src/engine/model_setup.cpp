@@ -69,7 +69,8 @@ ModelDescription describe_model(const RunConfig& config, Trained trained) {
     if (config.method.type == Method::Full && config.lora.adapter) {
         fail(Failure::Configuration, "method.type = full trains the base model and takes no lora.adapter; use method.type = lora");
     }
-    ModelDescription description{load_model_config(config.model.path), std::nullopt, trained, resolve_quantization(config, std::nullopt)};
+    ModelDescription description{load_model_config(config.model.path), std::nullopt, trained};
+    description.quantization = resolve_quantization(config, description.model.quantization);
     // Evaluation of a bare base has no use for fresh factors, whose product is zero.
     if (trained != Trained::Nothing || config.lora.adapter) description.lora = resolve_lora(config);
     return description;

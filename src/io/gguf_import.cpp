@@ -6,6 +6,7 @@
 #include "src/io/convert.h"
 #include "src/io/gguf_family.h"
 #include "src/io/gguf_tokenizer.h"
+#include "src/io/model_files.h"
 #include "src/io/safetensors_writer.h"
 
 namespace tandem {
@@ -94,18 +95,6 @@ Json generation_config(const io_detail::GgufVocabulary& v) {
     return config;
 }
 
-void refuse_existing(const std::filesystem::path& directory) {
-    std::error_code error;
-    if (!std::filesystem::exists(directory, error)) return;
-    if (!std::filesystem::is_directory(directory, error))
-        fail(Failure::Configuration, "{}: exists and is not a directory", directory.string());
-    const bool empty = std::filesystem::is_empty(directory, error);
-    if (error) fail(Failure::Configuration, "{}: cannot be read: {}", directory.string(), error.message());
-    if (!empty) {
-        fail(Failure::Configuration, "{}: exists and is not empty; remove it or give another directory", directory.string());
-    }
-}
-
 ImportSummary write_model(const GgufFile& file, const ImportPlan& plan, const std::filesystem::path& directory, DType dtype) {
     std::vector<TensorSpec> specs;
     for (const auto& t : plan.tensors) specs.push_back({t.hf, dtype, t.shape});
@@ -127,7 +116,7 @@ ImportSummary write_model(const GgufFile& file, const ImportPlan& plan, const st
 ImportSummary import_gguf(const std::filesystem::path& file, const std::filesystem::path& directory, DType dtype) {
     require(dtype == DType::BF16 || dtype == DType::F16 || dtype == DType::F32, "import to {}", name(dtype));
     const GgufFile gguf(file);
-    refuse_existing(directory);
+    require_unoccupied(directory);
     const auto plan = io_detail::plan_import(gguf);
     const auto vocabulary = io_detail::read_vocabulary(gguf, plan.dims.vocabulary);
     auto config = io_detail::hf_config(gguf, plan, dtype);

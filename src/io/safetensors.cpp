@@ -65,14 +65,14 @@ SafetensorsEntry parse_entry(const Json& json, const std::string& where, std::ui
     SafetensorsEntry entry;
     entry.offset = data_start + range[0];
     entry.bytes = range[1] - range[0];
-    if (!type->dtype) {
-        entry.refused = fmt::format("its element type {} is not supported", dtype_name);
-    } else if (shape.size() > Shape::kMaxDims) {
+    entry.type = type->name;
+    if (shape.size() > Shape::kMaxDims) {
         entry.refused = fmt::format("it has {} dimensions, and at most {} are supported", shape.size(), Shape::kMaxDims);
-    } else {
-        entry.dtype = *type->dtype;
-        entry.shape = Shape(std::span<const std::int64_t>(shape));
+        return entry;
     }
+    entry.shape = Shape(std::span<const std::int64_t>(shape));
+    if (type->dtype) entry.dtype = *type->dtype;
+    else entry.refused = fmt::format("its element type {} is not supported", dtype_name);
     return entry;
 }
 

@@ -19,6 +19,7 @@ namespace tandem {
 struct SafetensorsEntry {
     DType dtype = DType::F32;
     Shape shape;
+    std::string_view type;     ///< the format's own name of the element type, "BF16"
     std::uint64_t offset = 0;  ///< from the start of the file, bytes
     std::uint64_t bytes = 0;
     std::size_t file = 0;  ///< index of the shard in a SafetensorsModel
@@ -54,7 +55,7 @@ public:
     /// Throws Input if the model has no such tensor or tandem cannot use it.
     [[nodiscard]] const SafetensorsEntry& at(std::string_view name) const;
 
-    /// Bytes [byte_offset, byte_offset + target.size()) of the tensor as stored.
+    /// Bytes [byte_offset, byte_offset + target.size()) of the tensor as stored, also of one that tandem cannot use.
     void read(std::string_view name, std::uint64_t byte_offset, std::span<std::byte> target) const;
     /// Rows [first, last) of the first dimension, contiguous, converted to `dtype`, through at most 4 MiB of staging.
     void read_rows(std::string_view name, std::int64_t first, std::int64_t last, DType dtype, void* target) const;
@@ -66,11 +67,12 @@ public:
     static constexpr std::uint64_t kSkippedBytes = 4096;  ///< a page: skipping less saves no reading
 
     [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-    [[nodiscard]] const std::filesystem::path& file_of(std::string_view name) const { return files_[at(name).file]->file().path(); }
+    [[nodiscard]] const std::filesystem::path& file_of(std::string_view name) const { return files_[entry(name).file]->file().path(); }
     [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return files_.front()->metadata(); }  ///< of the first shard
     [[nodiscard]] std::uint64_t bytes_read() const;  ///< of tensor data and headers, so far
 
 private:
+    [[nodiscard]] const SafetensorsEntry& entry(std::string_view name) const;
     void check_conversion(std::string_view name, DType stored, DType dtype) const;
     void read_columns(std::string_view name, std::int64_t first_row, std::int64_t last_row, std::int64_t first_column,
                       std::int64_t last_column, DType dtype, std::byte* target) const;

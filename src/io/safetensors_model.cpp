@@ -74,19 +74,23 @@ void SafetensorsModel::open_index(const std::filesystem::path& index) {
     }
 }
 
-const SafetensorsEntry& SafetensorsModel::at(std::string_view name) const {
+const SafetensorsEntry& SafetensorsModel::entry(std::string_view name) const {
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) fail(Failure::Input, "{}: the model has no tensor '{}'", path_.string(), name);
-    if (!found->second.refused.empty())
-        fail(Failure::Input, "{}: tensor '{}' cannot be used: {}", path_.string(), name, found->second.refused);
     return found->second;
 }
 
+const SafetensorsEntry& SafetensorsModel::at(std::string_view name) const {
+    const auto& found = entry(name);
+    if (!found.refused.empty()) fail(Failure::Input, "{}: tensor '{}' cannot be used: {}", path_.string(), name, found.refused);
+    return found;
+}
+
 void SafetensorsModel::read(std::string_view name, std::uint64_t byte_offset, std::span<std::byte> target) const {
-    const auto& entry = at(name);
-    require(byte_offset <= entry.bytes && target.size() <= entry.bytes - byte_offset, "bytes [{}, {}) of tensor '{}', which has {}",
-            byte_offset, byte_offset + target.size(), name, entry.bytes);
-    files_[entry.file]->file().read(entry.offset + byte_offset, target);
+    const auto& stored = entry(name);
+    require(byte_offset <= stored.bytes && target.size() <= stored.bytes - byte_offset, "bytes [{}, {}) of tensor '{}', which has {}",
+            byte_offset, byte_offset + target.size(), name, stored.bytes);
+    files_[stored.file]->file().read(stored.offset + byte_offset, target);
 }
 
 void SafetensorsModel::check_conversion(std::string_view name, DType stored, DType dtype) const {

@@ -29,11 +29,10 @@ inline const SafetensorsType* find_safetensors_type(std::string_view name) {
     return nullptr;
 }
 
-/// Position in the list above.
-inline std::size_t safetensors_rank(DType dtype) {
-    std::size_t rank = 0;
-    while (kSafetensorsTypes[rank].dtype != dtype) ++rank;
-    return rank;
+inline const SafetensorsType& safetensors_type(DType dtype) {
+    const auto* type = kSafetensorsTypes;
+    while (type->dtype != dtype) ++type;
+    return *type;
 }
 
 inline constexpr std::size_t kLargestSafetensorsHeader = 100'000'000;  // the library's own bound

@@ -19,7 +19,11 @@ struct TensorSpec {
     std::string name;
     DType dtype = DType::F32;
     Shape shape;
-    [[nodiscard]] std::uint64_t bytes() const { return static_cast<std::uint64_t>(shape.elements()) * size_of(dtype); }
+    /// The format's own name of the element type, where tandem has none for it: bytes that are copied as they are.
+    std::string_view type = {};
+    /// One dimension of uint8 that becomes known when it is written, by close(); `shape` is the most it can be. Such tensors lie last.
+    bool open = false;
+    [[nodiscard]] std::uint64_t bytes() const;
 };
 
 /// Where a declared tensor goes while its file has a temporary name, for other processes that write into it (see SharedFile).
@@ -38,8 +42,11 @@ public:
 
     /// Bytes of a declared tensor from `byte_offset` on. Every byte is written once; commit() checks the count.
     void write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset = 0);
+    /// The whole of an open tensor.
+    void close(const std::string& name, std::span<const std::byte> bytes);
     void commit();
-    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }  ///< of the finished file
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }  ///< of the finished file; at most, until open tensors are closed
+    [[nodiscard]] std::uint64_t data_bytes() const { return bytes_ - data_; }  ///< the same without the header
 
     [[nodiscard]] TensorSlot slot(const std::string& name) const;
     /// So many bytes of a declared tensor were written by other processes.
@@ -48,14 +55,17 @@ public:
 private:
     struct Slot {
         std::uint64_t offset, bytes, written;
-        DType dtype;
-        Shape shape;
     };
     [[nodiscard]] const Slot& at(const std::string& name) const;
+    [[nodiscard]] std::string header() const;
+    void place_open_tensors();
     std::filesystem::path path_;
     AtomicFile file_;
+    SafetensorsMetadata metadata_;
+    std::vector<TensorSpec> tensors_;  ///< in the order of the file
     std::map<std::string, Slot> slots_;
-    std::uint64_t bytes_ = 0;
+    std::map<std::string, std::vector<std::byte>> closed_;  ///< what open tensors got
+    std::uint64_t data_ = 0, bytes_ = 0;
 };
 
 /// A model directory's weights: `model.safetensors` (for another `stem`, that), or, where they exceed `max_shard_bytes` of tensor data,
@@ -66,6 +76,7 @@ public:
                            std::uint64_t max_shard_bytes = 5'000'000'000, const SafetensorsMetadata& metadata = {{"format", "pt"}},
                            std::string stem = "model");
     void write(const std::string& name, std::span<const std::byte> bytes, std::uint64_t byte_offset = 0);
+    void close(const std::string& name, std::span<const std::byte> bytes);  ///< see SafetensorsWriter
     void commit();
     [[nodiscard]] TensorSlot slot(const std::string& name) const;
     void count(const std::string& name, std::uint64_t bytes);
@@ -79,7 +90,7 @@ private:
     std::vector<std::unique_ptr<SafetensorsWriter>> shards_;
     std::vector<std::string> names_;
     std::map<std::string, std::size_t> shard_of_;
-    std::uint64_t tensor_bytes_ = 0, elements_ = 0;
+    std::uint64_t elements_ = 0;
 };
 
 }  // namespace tandem

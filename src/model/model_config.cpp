@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "src/io/json.h"
+#include "src/model/quantization_config.h"
 
 namespace tandem {
 namespace {
@@ -206,9 +207,10 @@ ModelConfig parse_model_config(const json& json, const path& file) {
     m.initializer_range = config.number("initializer_range", 0.02);
     m.rope = parse_rope(config, m.head_dim, m.max_positions);
     m.windows = parse_windows(config, m.model_type, m.layers);
+    m.quantization = parse_quantization_config(json, file);
     for (const char* key :
-         {"quantization_config", "attn_logit_softcapping", "final_logit_softcapping", "attention_dropout", "embedding_multiplier",
-          "residual_multiplier", "logits_scaling", "attention_multiplier", "no_rope_layers", "num_local_experts", "num_experts"}) {
+         {"attn_logit_softcapping", "final_logit_softcapping", "attention_dropout", "embedding_multiplier", "residual_multiplier",
+          "logits_scaling", "attention_multiplier", "no_rope_layers", "num_local_experts", "num_experts"}) {
         config.must_be_absent(key);
     }
     return m;
@@ -216,7 +218,9 @@ ModelConfig parse_model_config(const json& json, const path& file) {
 
 ModelConfig load_model_config(const path& directory) {
     const path file = directory / "config.json";
-    return parse_model_config(read_json_file(file), file);
+    ModelConfig model = parse_model_config(read_json_file(file), file);
+    if (model.quantization) model.quantization = stored_quantization(model, directory);
+    return model;
 }
 
 }  // namespace tandem

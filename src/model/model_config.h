@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "kernels/ops/types.h"
+#include "src/model/quantization.h"
 
 namespace tandem {
 
@@ -38,7 +40,8 @@ struct ModelConfig {
     std::vector<std::int64_t> windows;  ///< sliding window of each layer, 0 = none
     RopeConfig rope;
     double initializer_range = 0.02;
-    nlohmann::json source;  ///< config.json as read: copied into what a run leaves behind
+    std::optional<QuantizationSpec> quantization;  ///< of the weights in the model's files
+    nlohmann::json source;                         ///< config.json as read: copied into what a run leaves behind
 
     [[nodiscard]] std::int64_t query_width() const { return heads * head_dim; }
     [[nodiscard]] std::int64_t kv_width() const { return kv_heads * head_dim; }
@@ -46,7 +49,8 @@ struct ModelConfig {
     [[nodiscard]] std::int64_t matrix_parameters() const;
 };
 
-/// Reads DIR/config.json. What it asks for and tandem does not have is an Input error that names the file and the key.
+/// Reads DIR/config.json, and where it speaks of quantised weights that lie beside it, from their headers how they are. What it asks for
+/// and tandem does not have is an Input error that names the file and the key.
 ModelConfig load_model_config(const std::filesystem::path& directory);
 /// The same from its parsed content; `file` is for messages.
 ModelConfig parse_model_config(const nlohmann::json& json, const std::filesystem::path& file);

@@ -7,6 +7,7 @@
 #include "kernels/base/philox.h"
 #include "kernels/base/random_normal.h"
 #include "kernels/ops/elementwise.h"
+#include "src/io/bitsandbytes_model.h"
 #include "src/io/convert.h"
 #include "src/io/safetensors.h"
 
@@ -81,30 +82,68 @@ BlockScales WeightSource::read_scales(const Parameter& p) const {
 bool is_adapter_tensor(const std::string& name) { return name.starts_with("base_model.model."); }
 
 struct FileSource::Files {
+    explicit Files(const std::filesystem::path& directory) : model(directory), four_bit(model) {}
     SafetensorsModel model;
+    FourBitTensors four_bit;
+
+    [[nodiscard]] Shape shape_of(const std::string& name) const {
+        const FourBitLayout* layout = four_bit.find(name);
+        return layout != nullptr ? layout->shape : model.at(name).shape;
+    }
+    void read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const {
+        const std::int64_t first = box.offset[0], last = first + box.shape[0];
+        if (four_bit.find(p.name) != nullptr) return dequantize(p, box, dtype, out);
+        if (box.shape.dims() == 2) model.read_box(p.name, first, last, box.offset[1], box.offset[1] + box.shape[1], dtype, out);
+        else model.read_rows(p.name, first, last, dtype, out);
+    }
+
+private:
+    /// In fp32, then rounded once.
+    void dequantize(const Parameter& p, const Box& box, DType dtype, std::byte* out) const {
+        const std::int64_t width = box.shape[1], left = box.offset[1];
+        const std::int64_t rows = std::max<std::int64_t>(1, kStagingBytes / (width * std::int64_t{sizeof(float)}));
+        std::vector<float> values;
+        for (std::int64_t row = 0; row < box.shape[0]; row += rows) {
+            const std::int64_t first = box.offset[0] + row, last = first + std::min(rows, box.shape[0] - row);
+            values.resize(static_cast<std::size_t>((last - first) * width));
+            four_bit.read_box(p.name, first, last, left, left + width, values.data());
+            convert_elements(DType::F32, values.data(), dtype, out, values.size());
+            out += values.size() * size_of(dtype);
+        }
+    }
 };
 
-FileSource::FileSource(const std::filesystem::path& directory) : files_(std::make_unique<Files>(Files{SafetensorsModel(directory)})) {}
+FileSource::FileSource(const std::filesystem::path& directory) : files_(std::make_unique<Files>(directory)) {}
 FileSource::~FileSource() = default;
 
 void FileSource::check(const ParamTable& table, bool adapter) const {
     for (const Parameter& p : table) {
         if (is_adapter_tensor(p.name) != adapter) continue;
-        const auto& entry = files_->model.at(p.name);
-        if (entry.shape == p.global) continue;
+        const Shape found = files_->shape_of(p.name);
+        if (found == p.global) continue;
         fail(Failure::Input, "{}: tensor '{}' is {}, the configuration beside it expects {}", files_->model.file_of(p.name).string(),
-             p.name, entry.shape.str(), p.global.str());
+             p.name, found.str(), p.global.str());
     }
 }
 
 void FileSource::read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const {
-    const std::int64_t first = box.offset[0], last = first + box.shape[0];
-    if (box.shape.dims() == 2) files_->model.read_box(p.name, first, last, box.offset[1], box.offset[1] + box.shape[1], dtype, out);
-    else files_->model.read_rows(p.name, first, last, dtype, out);
+    files_->read(p, box, dtype, out);
     const std::int64_t bad = first_non_finite(dtype, out, box.shape.elements());
     if (bad < 0) return;
     fail(Failure::Input, "{}: tensor '{}' has a non-finite element at index {} as {}: the file is damaged, or its values exceed that type",
          files_->model.file_of(p.name).string(), p.name, GlobalIndex(p, box)(bad), name(dtype));
+}
+
+bool FileSource::has_blocks(const Parameter& p) const { return files_->four_bit.find(p.name) != nullptr; }
+
+void FileSource::read_codes(const Parameter& p, std::int64_t first, std::span<std::uint8_t> out) const {
+    if (!has_blocks(p)) return WeightSource::read_codes(p, first, out);
+    files_->four_bit.read_codes(p.name, first, out);
+}
+
+BlockScales FileSource::read_scales(const Parameter& p) const {
+    if (!has_blocks(p)) return WeightSource::read_scales(p);
+    return files_->four_bit.read_scales(p.name);
 }
 
 std::uint64_t FileSource::bytes_read() const { return files_->model.bytes_read(); }
@@ -112,6 +151,7 @@ std::uint64_t FileSource::bytes_read() const { return files_->model.bytes_read()
 std::vector<std::string> FileSource::unused(const ParamTable& table) const {
     std::vector<std::string> names;
     for (const auto& [name, entry] : files_->model.tensors()) {
+        if (files_->four_bit.is_companion(name)) continue;
         const bool known = std::any_of(table.begin(), table.end(), [&, &n = name](const Parameter& p) { return p.name == n; });
         if (!known) names.push_back(name);
     }

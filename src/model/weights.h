@@ -30,13 +30,16 @@ public:
     [[nodiscard]] virtual BlockScales read_scales(const Parameter& p) const;
 };
 
-/// Safetensors files of a model or adapter directory. Each parameter that is asked for must be there with its shape (Input
-/// otherwise, naming file and tensor); a non-finite value is an Input error.
+/// Safetensors files of a model or adapter directory, also with matrices in four-bit blocks as bitsandbytes keeps them. Each parameter that
+/// is asked for must be there with its shape (Input otherwise, naming file and tensor); a non-finite value or scale is an Input error.
 class FileSource final : public WeightSource {
 public:
     explicit FileSource(const std::filesystem::path& directory);
     ~FileSource() override;
     void read(const Parameter& p, const Box& box, DType dtype, std::byte* out) const override;
+    [[nodiscard]] bool has_blocks(const Parameter& p) const override;
+    void read_codes(const Parameter& p, std::int64_t first, std::span<std::uint8_t> out) const override;
+    [[nodiscard]] BlockScales read_scales(const Parameter& p) const override;
     /// Names of the files' tensors that `table` (of the whole model, not of a part) has no place for.
     [[nodiscard]] std::vector<std::string> unused(const ParamTable& table) const;
     /// Checks, before anything is read, that every parameter of `table` this source is for (adapter factors or base) is there.

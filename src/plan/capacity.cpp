@@ -28,16 +28,6 @@ std::optional<std::size_t> group_limit(const char* file) {
     return std::nullopt;
 }
 
-/// MemAvailable of /proc/meminfo, bytes; nothing where the kernel does not say.
-std::optional<std::size_t> available_memory() {
-    std::ifstream file("/proc/meminfo");
-    constexpr std::string_view kKey = "MemAvailable:";
-    for (std::string line; std::getline(file, line);) {
-        if (line.starts_with(kKey)) return std::stoull(line.substr(kKey.size())) * 1024;
-    }
-    return std::nullopt;
-}
-
 ActivationPolicy policy_of(Recompute recompute) {
     return recompute == Recompute::Full ? ActivationPolicy::Recompute : ActivationPolicy::Keep;
 }
@@ -50,6 +40,15 @@ std::size_t machine_memory() {
         if (const auto limit = group_limit(file)) bytes = std::min(bytes, *limit);
     }
     return bytes;
+}
+
+std::optional<std::size_t> available_memory() {
+    std::ifstream file("/proc/meminfo");
+    constexpr std::string_view kKey = "MemAvailable:";
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with(kKey)) return std::stoull(line.substr(kKey.size())) * 1024;
+    }
+    return std::nullopt;
 }
 
 Capacity capacity_here(const RunConfig& config, int local_ranks) {

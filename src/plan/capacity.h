@@ -1,6 +1,7 @@
 // How much memory a rank may use, and the refusal of a run that needs more.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@ struct Capacity {
 
 /// Bytes of memory that this machine, or the control group that this process is in, has.
 [[nodiscard]] std::size_t machine_memory();
+
+/// MemAvailable of /proc/meminfo, bytes; nothing where the kernel does not say.
+[[nodiscard]] std::optional<std::size_t> available_memory();
 
 /// The least of device.memory_limit and this machine's memory, shared by its `local_ranks` ranks.
 [[nodiscard]] Capacity capacity_here(const RunConfig& config, int local_ranks);

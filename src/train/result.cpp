@@ -8,6 +8,7 @@
 #include <optional>
 #include <sstream>
 
+#include "src/io/bitsandbytes.h"
 #include "src/io/box_io.h"
 #include "src/io/convert.h"
 #include "src/io/files.h"
@@ -44,15 +45,6 @@ std::vector<TensorSpec> specs(const TrainedTensors& trained, DType dtype) {
     return list;
 }
 
-const char* torch_name(DType dtype) {
-    switch (dtype) {
-        case DType::F64: return "float64";
-        case DType::BF16: return "bfloat16";
-        case DType::F16: return "float16";
-        default: return "float32";
-    }
-}
-
 std::unique_ptr<SafetensorsModelWriter> start_adapter(const TrainedTensors& trained, const ResultRecipe& recipe,
                                                       const fs::path& directory) {
     write_json_file(directory / "adapter_config.json", Json::parse(recipe.adapter_config));
@@ -65,6 +57,7 @@ std::unique_ptr<SafetensorsModelWriter> start_model(const TrainedTensors& traine
     const fs::path base = recipe.model;
     Json config = read_json_file(base / "config.json");
     config[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(recipe.dtype);
+    config.erase("quantization_config");
     write_json_file(directory / "config.json", config);
     for (const char* file : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
                              "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"}) {

@@ -71,6 +71,17 @@ MUTANTS = [
 ]
 
 
+QUANTISED = [
+    ("quantised: scales from this rank's part alone", "src/model/quantized_weight.cpp", "group.max(all);", "", WALK,
+     "2: qlora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("quantised: every line has the first one's scales", "src/model/quantized_weight.cpp", "grid.first_block(line) + i,",
+     "grid.first_block(0) + i,", WALK, "2: qlora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+    ("quantised: a rank's rows begin a block late", "src/model/quantized_weight.cpp", "const std::int64_t from = std::max(first, grid.line_first(line))",
+     "const std::int64_t from = std::max(first, grid.line_first(line) / grid.block_size * grid.block_size)", WALK,
+     "2: qlora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
+]
+
+
 PARALLEL = [
     ("tensor: own part of row-parallel sums only", "src/model/linear.cpp",
      "rows.group.sum_scatter(ctx, partial.all, own.all);\n        ops::cast(ctx, own.wide(), y);",
@@ -237,7 +248,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tree = arguments.work.resolve()
     prepare(tree)
-    chosen = [mutant for mutant in [*MUTANTS, *PARALLEL] if not arguments.names or any(word in mutant[0] for word in arguments.names)]
+    chosen = [mutant for mutant in [*MUTANTS, *QUANTISED, *PARALLEL] if not arguments.names or any(word in mutant[0] for word in arguments.names)]
     pairs = dict.fromkeys((program, tests) for *_, program, tests in chosen)
     build(tree, sorted({target for program, _ in pairs for target in targets(program)}))
     # What fails on the unbroken tree proves nothing.
