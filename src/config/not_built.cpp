@@ -17,7 +17,8 @@ struct NotBuilt {
 constexpr std::array<NotBuilt, 6> kNotBuilt = {{
     {"model.dtype", [](const RunConfig& c) { return c.model.dtype == DType::F16; }, "use bf16 or fp32"},
     {"offload.weights", [](const RunConfig& c) { return c.offload.weights != Offload::None; }, "use none"},
-    {"offload.optimizer", [](const RunConfig& c) { return c.offload.optimizer != Offload::None; }, "use none"},
+    {"offload.optimizer", [](const RunConfig& c) { return c.offload.optimizer != Offload::None; },
+     "use none; optimizer.name = paged_adamw_8bit keeps states in host memory"},
     {"offload.activations", [](const RunConfig& c) { return c.offload.activations != Offload::None; },
      "use none, and training.recompute = full to save memory"},
     {"parallel.zero", [](const RunConfig& c) { return c.parallel.zero > 2; }, "use 0, 1 or 2"},

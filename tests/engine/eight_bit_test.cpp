@@ -57,34 +57,51 @@ std::vector<T> as(const std::vector<std::byte>& bytes) {
     return values;
 }
 
-TEST(EightBitStates, AreWhatTheOpMakesOfTheWholeTensor) {
-    TinyState t(settings_of(AdamW8bit), kWidth);
-    const auto allocate = [&](const char* name, DType dtype, std::int64_t n) {
-        const Tensor x = t.memory[MemoryKind::Activations].allocate(name, dtype, {n});
+/// Four steps of the op on one tensor, beside the state of a run.
+struct Alone {
+    TinyState& t;
+    std::int64_t n;
+    EightBitMoments moments{allocate("m", DType::U8, n), allocate("v", DType::U8, n), allocate("m absmax", DType::F32, (n + 255) / 256),
+                            allocate("v absmax", DType::F32, (n + 255) / 256)};
+    Tensor master = allocate("master", DType::F32, n), grad = allocate("gradient", DType::F32, n), scale = allocate("scale", DType::F64, 1);
+
+    [[nodiscard]] Tensor allocate(const char* name, DType dtype, std::int64_t count) const {
+        const Tensor x = t.memory[MemoryKind::Activations].allocate(name, dtype, {count});
         ops::zero(t.ctx, x);
         return x;
-    };
-    const EightBitMoments moments{allocate("m", DType::U8, kElements), allocate("v", DType::U8, kElements),
-                                  allocate("m absmax", DType::F32, kBlocks), allocate("v absmax", DType::F32, kBlocks)};
-    const Tensor master = allocate("master", DType::F32, kElements), grad = allocate("gradient", DType::F32, kElements),
-                 scale = allocate("scale", DType::F64, 1);
-    std::fill_n(master.data<float>(), kElements, 1.0F);
-    *scale.data<double>() = 1;
-    for (int step = 1; step <= 4; ++step) {
-        for (std::int64_t i = 0; i < kElements; ++i) grad.data<float>()[i] = gradient(0, i, step);
-        ops::adamw_8bit(t.ctx, {0.01, 0.9, 0.999, 1e-8, 0.1, step}, scale, grad, moments, master);
     }
-    train(t, 1, 4);
-    const auto all = everything(t);
-    const auto equal = [](const std::vector<std::byte>& got, const Tensor& want) {
-        return got.size() == want.bytes() && std::memcmp(got.data(), want.raw(), got.size()) == 0;
-    };
-    EXPECT_TRUE(equal(all.at("exp_avg_8bit layer.weight"), moments.m));
-    EXPECT_TRUE(equal(all.at("exp_avg_sq_8bit layer.weight"), moments.v));
-    EXPECT_TRUE(equal(all.at("exp_avg_absmax layer.weight"), moments.m_absmax));
-    EXPECT_TRUE(equal(all.at("exp_avg_sq_absmax layer.weight"), moments.v_absmax));
-    EXPECT_TRUE(equal(all.at("master layer.weight"), master));
-    EXPECT_NE(as<float>(all.at("exp_avg_absmax layer.weight")).back(), 0.0F) << "the short last block has a scale";
+    void train(std::size_t parameter) {
+        std::fill_n(master.data<float>(), n, 1.0F + static_cast<float>(parameter));
+        *scale.data<double>() = 1;
+        for (int step = 1; step <= 4; ++step) {
+            for (std::int64_t i = 0; i < n; ++i) grad.data<float>()[i] = gradient(parameter, i, step);
+            ops::adamw_8bit(t.ctx, {0.01, 0.9, 0.999, 1e-8, 0.1, step}, scale, grad, moments, master);
+        }
+    }
+};
+
+TEST(EightBitStates, AreWhatTheOpMakesOfTheWholeTensor) {
+    // Page ends lie within both large tensors, or nowhere.
+    for (const auto& [optimizer, page] : {std::pair{AdamW8bit, EightBitStates::kPage}, std::pair{PagedAdamW8bit, std::int64_t{768}}}) {
+        TinyState t(settings_of(optimizer), kWidth, page, 4500);
+        train(t, 1, 4);
+        const auto all = everything(t);
+        for (const std::size_t parameter : {0U, 3U}) {
+            const std::string& tensor = t.table[parameter].name;
+            Alone alone{t, t.table[parameter].global.elements()};
+            alone.train(parameter);
+            const auto equal = [&](const char* part, const Tensor& want) {
+                const auto& got = all.at(std::string(part) + " " + tensor);
+                return got.size() == want.bytes() && std::memcmp(got.data(), want.raw(), got.size()) == 0;
+            };
+            EXPECT_TRUE(equal("exp_avg_8bit", alone.moments.m)) << tensor;
+            EXPECT_TRUE(equal("exp_avg_sq_8bit", alone.moments.v)) << tensor;
+            EXPECT_TRUE(equal("exp_avg_absmax", alone.moments.m_absmax)) << tensor;
+            EXPECT_TRUE(equal("exp_avg_sq_absmax", alone.moments.v_absmax)) << tensor;
+            EXPECT_TRUE(equal("master", alone.master)) << tensor;
+            EXPECT_NE(as<float>(all.at("exp_avg_absmax " + tensor)).back(), 0.0F) << "the short last block has a scale";
+        }
+    }
 }
 
 TEST(EightBitStates, SmallParametersAreThoseOfAdamW) {
@@ -138,6 +155,32 @@ TEST(EightBitStates, WrittenStateIsWhatPagesAreFilledFrom) {
     EXPECT_EQ(everything(after), everything(before));
     train(after, 4, 6);
     EXPECT_EQ(everything(after), everything(straight));
+}
+
+/// Bucket 1 is on its way when bucket 0 is done; what is written then must be what arrives.
+TEST(EightBitStates, APageThatWasFetchedAheadIsFetchedAgainAfterAWrite) {
+    TinyState t;
+    constexpr std::int64_t n = 512;
+    const auto moments = [] {
+        BucketMoments m;
+        m.pieces = {{true, 0}};
+        m.eight_bit = m.most_eight_bit = n;
+        return m;
+    };
+    const auto states = make_paged_states({moments(), moments()}, t.ctx, t.memory, 256);
+    states->visit(t.ctx, 0, [](const EightBitMoments&, std::int64_t, std::int64_t) {});
+    std::vector<std::uint8_t> codes(n, 7);
+    states->write(t.ctx, 1, StatePart::SecondCodes, 0, std::as_bytes(std::span(codes)));
+    std::vector<std::int64_t> firsts;
+    states->visit(t.ctx, 1, [&](const EightBitMoments& m, std::int64_t first, std::int64_t count) {
+        firsts.push_back(first);
+        for (std::int64_t i = 0; i < count; ++i) EXPECT_EQ(m.v.data<std::uint8_t>()[i], 7) << first + i;
+        std::fill_n(m.m_absmax.data<float>(), count / 256, static_cast<float>(first + 1));
+    });
+    EXPECT_EQ(firsts, (std::vector<std::int64_t>{0, 256}));
+    std::vector<float> scales(2);
+    states->read(t.ctx, 1, StatePart::FirstAbsmax, 0, std::as_writable_bytes(std::span(scales)));
+    EXPECT_EQ(scales, (std::vector<float>{1, 257}));
 }
 
 TEST(EightBitStates, TakeTwoBytesOfAnElementAndTheirScales) {

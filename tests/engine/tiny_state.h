@@ -20,10 +20,12 @@ struct TinyState {
     std::unique_ptr<Optimizer> optimizer;
     std::unique_ptr<TrainState> state;
 
-    explicit TinyState(const OptimizerSection& settings = {}, std::int64_t width = 3, std::int64_t page = EightBitStates::kPage) {
+    explicit TinyState(const OptimizerSection& settings = {}, std::int64_t width = 3, std::int64_t page = EightBitStates::kPage,
+                       std::int64_t second = 0) {
         add("layer.weight", {4, width}, 0);
         add("layer.bias", {5}, 0);
         add("norm.weight", {7}, 1);
+        if (second > 0) add("layer.second", {second}, 0);
         buckets = std::make_unique<GradientBuckets>(table, ReductionGroups{*self, *self, *self}, memory, DType::F32, Sharding{});
         optimizer = std::make_unique<Optimizer>(settings, *buckets, table, *self, ctx, memory, page);
         state = std::make_unique<TrainState>(table, *buckets, *optimizer);

@@ -72,6 +72,17 @@ TEST(Export, AModelIsThatOfTheRunAndItsBaseMayMove) {
     EXPECT_FALSE(fs::exists(scratch / "x"));
 }
 
+/// Of whose checkpoints only the masters are of use here.
+TEST(Export, AModelOfAnEightBitOptimizerIsThatOfTheRun) {
+    for (const std::string optimizer : {"adamw_8bit", "paged_adamw_8bit"}) {
+        const Scratch scratch;
+        train(scratch / "run", {"--method.type", "full", "--optimizer.name", optimizer});
+        EXPECT_TRUE(Hdf5File::open(step(scratch / "run", 3)).contains("exp_avg_8bit/lm_head.weight")) << optimizer;
+        run_well({"export", scratch / "run", scratch / "out"});
+        expect_same_files(scratch / "out", scratch / "run/model");
+    }
+}
+
 /// Flips a bit of a trained tensor: HDF5 itself does not notice.
 void damage(const std::string& checkpoint) {
     const Hdf5File file = Hdf5File::open(checkpoint);
