@@ -19,8 +19,10 @@ DType type_of(Kind kind, DType compute) {
         case Kind::Compute: return compute;
         case Kind::Accumulation: return accumulation_type(compute);
         case Kind::Float64: return DType::F64;
+        case Kind::Float32: return DType::F32;
         case Kind::Int32: return DType::I32;
         case Kind::Int64: return DType::I64;
+        case Kind::UInt8: return DType::U8;
     }
     return compute;
 }
@@ -30,6 +32,7 @@ template <class F>
 void with_element(DType dtype, F&& f) {
     if (dtype == DType::I32) f(std::int32_t{});
     else if (dtype == DType::I64) f(std::int64_t{});
+    else if (dtype == DType::U8) f(std::uint8_t{});
     else dispatch_float(dtype, [&](auto tag) { f(typename decltype(tag)::type{}); });
 }
 
@@ -85,7 +88,7 @@ OperandSpec accumulator(std::string name, Shape shape) { return {std::move(name)
 const std::vector<OpCase>& op_cases() {
     static const std::vector<OpCase> all = [] {
         std::vector<OpCase> cases;
-        for (auto* table : {elementwise_cases, matmul_cases, layer_cases, attention_cases, optimizer_cases})
+        for (auto* table : {elementwise_cases, matmul_cases, layer_cases, attention_cases, optimizer_cases, quantization_cases})
             for (auto& c : table()) cases.push_back(std::move(c));
         return cases;
     }();

@@ -14,7 +14,7 @@
 namespace tandem::test {
 
 /// The type of an operand, given the compute type of a run.
-enum class Kind : std::uint8_t { Compute, Accumulation, Float64, Int32, Int64 };
+enum class Kind : std::uint8_t { Compute, Accumulation, Float64, Float32, Int32, Int64, UInt8 };
 
 /// Element i of an operand; `word` is uniformly random, a function of (case, operand, i) alone.
 using Fill = std::function<double(std::int64_t i, std::uint64_t word)>;
@@ -64,6 +64,7 @@ std::vector<OpCase> matmul_cases();       ///< and a linear layer with LoRA
 std::vector<OpCase> layer_cases();        ///< rmsnorm, rope, glu, cross_entropy
 std::vector<OpCase> attention_cases();
 std::vector<OpCase> optimizer_cases();
+std::vector<OpCase> quantization_cases();
 
 /// A case on a backend: operands allocated and filled (values rounded to their types), ready to run. The case must outlive it.
 class CaseRun {

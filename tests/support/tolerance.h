@@ -31,6 +31,9 @@ inline double floor_of(DType t) { return 8.0 * epsilon(accumulation_type(t)); }
 
 /// First match wins.
 inline constexpr Tolerance kConformance[] = {
+    {"quantization", DType::F32, 0.0, "the bits are the definition (tests/kernels/test_quantization.cpp compares them as such)"},
+    {"quantization", DType::BF16, 0.0, "as in fp32"},
+    {"quantization", DType::F16, 0.0, "as in fp32"},
     {"attention", DType::F32, 2e-5, "exp and the online softmax's rescaling in fp32; D_i cancels against do.v"},
     {"", DType::F32, 1e-5, "fp32 sums of up to 300 terms in any order and functions of a few ulp, against double"},
     {"attention", DType::BF16, 0x1p-6, "p and ds may be rounded to bf16 before the next product (2^-9 each), as may o that D_i reads"},
