@@ -22,7 +22,12 @@ void adamw(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor
 
 /// The same with the moments in eight bits, to the bit as bitsandbytes' AdamW8bit does it on a processor: they are dequantised block by
 /// block, updated in fp32, and quantised again with the largest magnitude of the block as its absmax. All moments zero are codes of 0 and
-/// absmax 0. grad and master: contiguous, fp32, [n]; n need not be a multiple of 256.
+/// absmax 0. grad and master: contiguous, fp32, [n]; n need not be a multiple of 256; blocks begin at element 0.
+///   p *= 1 - lr wd;  m = fma(g, 1 - b1, b1 m);  v = fma((1 - b2) g, g, b2 v)
+///   p += -lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+/// Codes and absmax are the library's everywhere; master where its square root is IEEE's (torch may take it from a vector library that
+/// is an ulp off). Its CUDA kernel decays after the update, scales the step and eps by sqrt(1 - b2^t) instead of the denominator, and
+/// takes the nearest code, of the number's own sign; codes and parameters differ from these in last places.
 void adamw_8bit(Context&, const AdamW& params, const Tensor& grad_scale, const Tensor& grad, const EightBitMoments& moments,
                 const Tensor& master);
 

@@ -10,6 +10,7 @@
 #include "kernels/ops/glu.h"
 #include "kernels/ops/matmul.h"
 #include "kernels/ops/optimizer.h"
+#include "kernels/ops/quantization.h"
 #include "kernels/ops/rmsnorm.h"
 #include "kernels/ops/rope.h"
 
@@ -57,6 +58,7 @@ public:
     void elementwise(std::int64_t n);
     void rows(std::int64_t n);
     void step();
+    void quantized();
 
     std::vector<Case> all;
 
@@ -198,6 +200,33 @@ void Builder::step() {
     memory_bound("sgd", 3 * bytes, [=, this] { ops::sgd(ctx_, {1e-4, 0.0}, scale, grad, master); });
 }
 
+/// A projection of a model of seven billion parameters in blocks of 64, and moments in eight bits.
+void Builder::quantized() {
+    const auto bytes = [this](const Shape& shape) {
+        const Tensor x = memory_.allocate("bench codes", DType::U8, shape);
+        for (std::int64_t i = 0; i < x.elements(); ++i) x.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(i * 7919 >> 3);
+        return x;
+    };
+    FourBitMatrix w{.type = FourBit::NF4, .grid = {64, 4096, 4096, 0, 4096, 4096}, .codes = {}, .absmax = {}, .nested = {}, .offset = {}};
+    w.codes = bytes({w.grid.code_bytes()});
+    w.absmax = bytes({1, w.grid.line_blocks()});
+    w.nested = tensor(DType::F32, {w.grid.whole_groups()});
+    w.offset = tensor(DType::F32, {1});
+    for (const auto type : {DType::BF16, DType::F32}) {
+        const Tensor y = tensor(type, {w.grid.rows, w.grid.columns});
+        memory_bound(fmt::format("dequantize {}", tandem::name(type)), static_cast<double>(w.bytes() + y.bytes()),
+                     [=, this] { ops::dequantize(ctx_, w, y); });
+    }
+    const std::int64_t n = 16 << 20;
+    const EightBitMoments moments{bytes({n}), bytes({n}), tensor(DType::F32, {n / 256}), tensor(DType::F32, {n / 256})};
+    const Tensor grad = tensor(DType::F32, {n}), master = tensor(DType::F32, {n}), scale = tensor(DType::F64, {1});
+    *scale.data<double>() = 1e-3;
+    ops::zero(ctx_, moments.v_absmax);
+    memory_bound("adamw_8bit", 16.0 * static_cast<double>(n), [=, this] {
+        ops::adamw_8bit(ctx_, {1e-4, 0.9, 0.999, 1e-8, 0.01, 3}, scale, grad, moments, master);
+    });
+}
+
 }  // namespace
 
 std::vector<Case> limits(Context& ctx, Arena& memory) {
@@ -222,6 +251,7 @@ std::vector<Case> cases(Context& ctx, Arena& memory, std::int64_t tokens) {
     builder->elementwise(tokens);
     builder->rows(tokens);
     builder->step();
+    builder->quantized();
     return builder->all;
 }
 
