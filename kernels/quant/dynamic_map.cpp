@@ -76,7 +76,7 @@ TANDEM_CLONES float quantize_block(const std::uint8_t* table, const float* x, st
             const float scaled = x[first + i] * inverse;  // NaN for a 0 where absmax is too small to have an inverse
             const float lower = scaled < -1.0F ? -1.0F : scaled;
             const float bounded = lower > 1.0F ? 1.0F : lower;
-            const float place = __builtin_fmaf((bounded + 1.0F) * 0.5F, static_cast<float>(kPlaces - 1), 0.5F);
+            const float place = (bounded + 1.0F) * 0.5F * static_cast<float>(kPlaces - 1) + 0.5F;  // fused or not: no code differs
             places[i] = static_cast<std::int32_t>(place == place ? place : 0.0F);
         }
         for (std::int64_t i = 0; i < count; ++i) codes[first + i] = table[places[i]];

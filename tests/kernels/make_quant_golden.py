@@ -60,6 +60,9 @@ def numbers(kind, n):
         x[: n // 2] = 0
     elif kind == "negative":
         x = -np.abs(x)
+    elif kind == "edges":  # between the places of a table of 65536
+        x = ((2.0 * np.arange(n) - 1) / 65535 - 1).astype(np.float32)
+        x[::256] = 1
     elif kind == "grid":
         x = np.trunc(x * 8) / 8
     return torch.from_numpy(x.astype(np.float32))
@@ -96,7 +99,7 @@ def dynamic(signed, block_size, name, n):
 
 
 def scales(n):
-    absmax = torch.from_numpy((words(2, n) & np.uint64(0xFFFF)).astype(np.float32) * np.float32(2.0**-20) + np.float32(0.03125))
+    absmax = torch.from_numpy((words(2, n) & np.uint64(0xFFFFFF)).astype(np.float32) * np.float32(2.0**-28) + np.float32(0.03125))
     offset = absmax.mean()
     codes, state = F.quantize_blockwise(absmax - offset, blocksize=256)
     back = F.dequantize_blockwise(codes, state) + offset
@@ -143,6 +146,7 @@ def lines():
             for name in kinds:
                 for n in (8192, 1001):
                     yield dynamic(signed, block_size, name, n)
+        yield dynamic(signed, 256, "edges", 65536)
     for n in (1, 2, 5, 6, 7, 8, 31, 33, 255, 256, 257, 1000, 4097, 20000, 65537, 131072, 200000):
         yield scales(n)
     for case in ((1000, 1e-3, 0.9, 0.999, 1e-8, 0.0, 1.0), (257, 2e-4, 0.9, 0.95, 1e-8, 0.1, 0.37), (5001, 3e-2, 0.8, 0.99, 1e-6, 0.01, 1 / 3)):

@@ -55,6 +55,7 @@ std::vector<float> numbers(const std::string& kind, std::size_t n) {
         if (kind == "outliers" && i % 97 == 0) x[i] *= 1024;
         if (kind == "zero" || (kind == "half_zero" && i < n / 2)) x[i] = 0;
         if (kind == "negative") x[i] = -std::fabs(x[i]);
+        if (kind == "edges") x[i] = i % 256 == 0 ? 1.0F : static_cast<float>((2.0 * static_cast<double>(i) - 1) / 65535 - 1);
         if (kind == "grid") x[i] = std::trunc(x[i] * 8) / 8;
     }
     return x;
@@ -147,7 +148,7 @@ TEST(QuantGolden, DoubleQuantisation) {
     for (const auto& words : golden("scales")) {
         SCOPED_TRACE(words[0]);
         std::vector<float> absmax(std::stoul(words[0]));
-        for (std::size_t i = 0; i < absmax.size(); ++i) absmax[i] = static_cast<float>(word(2, i) & 0xffffU) * 0x1p-20F + 0x1p-5F;
+        for (std::size_t i = 0; i < absmax.size(); ++i) absmax[i] = static_cast<float>(word(2, i) & 0xffffffU) * 0x1p-28F + 0x1p-5F;
         const BlockScales scales = quantize_scales(absmax);
         EXPECT_EQ(hex(std::bit_cast<std::uint32_t>(scales.offset)), words[1]);
         EXPECT_EQ(hash(scales.codes), words[2]);

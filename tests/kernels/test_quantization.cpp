@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/ops/optimizer.h"
 #include "kernels/quant/block_scales.h"
@@ -167,6 +168,25 @@ TEST(FourBitBlocks, HalfwayNumbersGoDown) {
         std::vector<float> absmax(1);
         quantize_blocks(type, 32, x, codes, absmax);
         for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(four_bit_values(type)[codes[i]], values[i]) << name(type) << " " << i;
+    }
+}
+
+TEST(FourBitBlocks, ScalesThatAreNotNumbersShow) {
+    for (const int backend : {0, 1}) {
+        Device device(backend == 0 ? make_ref_backend() : make_cpu_backend(1));
+        std::vector<double> all(32);
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<double>(i * 0x11 % 256);
+        FourBitMatrix w{.type = FourBit::NF4, .grid = {64, 1, 64, 0, 64, 1}, .codes = {}, .absmax = {}, .nested = {}, .offset = {}};
+        w.codes = device.tensor({32}, DType::U8, all);
+        w.absmax = device.filled({1, 1}, DType::F32, 1.0);
+        for (const std::uint32_t bits : {0x7fffffffU, 0xffffffffU, 0x7fc00000U}) {
+            *w.absmax.data<float>() = std::bit_cast<float>(bits);
+            for (const auto type : {DType::F32, DType::BF16, DType::F16}) {
+                const Tensor y = device.filled({1, 64}, type, 0.0);
+                ops::dequantize(device.context(), w, y);
+                for (const double number : device.numbers(y)) EXPECT_TRUE(std::isnan(number)) << name(type) << " " << bits;
+            }
+        }
     }
 }
 
