@@ -82,7 +82,7 @@ protected:
 
     static std::string model() { return *scratch_ / "model"; }
     static std::string adapter() { return *scratch_ / "adapter"; }
-    static std::string output(int ranks) { return *scratch_ / ("run" + std::to_string(ranks)); }
+    static std::string output(int ranks, int rows = 0) { return *scratch_ / ("run" + std::to_string(ranks) + "of" + std::to_string(rows)); }
 
     static Finished evaluate(const Arguments& more) {
         const auto config = (source_directory() / "tests/golden/golden.ini").string();
@@ -99,19 +99,19 @@ protected:
         EXPECT_LE(relative_difference("eval_loss", got, want), kLoss) << got << " " << want;
     }
 
-    /// Five steps (of so many rows, where given) from the adapter, split as `layout` says over as many ranks, into output(ranks). The steps
-    /// of the log.
+    /// Five steps (of so many rows, where given) from the adapter, split as `layout` says over as many ranks, into output(ranks, rows). The
+    /// steps of the log.
     static std::vector<json> five_steps(const Arguments& layout, int ranks, int rows = 0) {
         const auto want = expected();
         const auto config = (source_directory() / "tests/golden/golden.ini").string();
         const Launch launch{.ranks = ranks > 1 ? ranks : 0, .threads = ranks > 1 ? 1 : 2, .seconds = 600};
         const auto run = run_well(Arguments{"train", config, "--model.path", model(), "--model.dtype", "fp32", "--lora.adapter", adapter(),
                                             "--data.train", (folder() / "train.jsonl").string(), "--data.max_seq_length", "256",
-                                            "--output.dir", output(ranks), "--device.threads", std::to_string(launch.threads),
+                                            "--output.dir", output(ranks, rows), "--device.threads", std::to_string(launch.threads),
                                             "--training.global_batch_size", rows > 0 ? std::to_string(rows) : want.at("batch").dump()} +
                                       as_options(want.at("options")) + layout,
                                   launch);
-        return run.code == 0 ? read_steps(output(ranks)) : std::vector<json>();
+        return run.code == 0 ? read_steps(output(ranks, rows)) : std::vector<json>();
     }
     /// As peft's, and, where one rank has run as well, nearer to its losses than to peft's.
     static void expect_steps(const std::vector<json>& steps, const json& want, int ranks) {
