@@ -6,6 +6,7 @@
 #include "launch/command.h"
 #include "launch/options.h"
 #include "parallel/runtime.h"
+#include "src/io/model_directory.h"
 #include "src/io/model_files.h"
 #include "src/train/checkpoint.h"
 
@@ -47,7 +48,7 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
     if (model) recipe.model = *model;
     if (line.given("dtype")) recipe.dtype = dtype;
     if (!recipe.is_adapter()) {
-        if (!fs::is_directory(recipe.model))
+        if (!fs::is_directory(recipe.model) && !is_gguf(recipe.model))
             fail(Failure::Configuration, "{}: the base model {} is not there; name it with --model", file.string(), recipe.model);
         if (fingerprint_model(recipe.model) != header.base)
             fail(Failure::Input, "{}: was trained from another model than {}", file.string(), recipe.model);

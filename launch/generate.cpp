@@ -11,6 +11,7 @@
 #include "src/engine/model_setup.h"
 #include "src/engine/split.h"
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 #include "src/plan/capacity.h"
 #include "src/tokenizer/chat_template.h"
 #include "src/tokenizer/tokenizer.h"
@@ -79,8 +80,7 @@ void run(Runtime& runtime, Request& request, Mesh& mesh, const RankLayout& layou
         request.config.method.type = Method::QLora;
         request.config.quantization.type = request.quantization == "fp4" ? FourBit::FP4 : FourBit::NF4;
     }
-    if (!std::filesystem::is_directory(request.model))
-        fail(Failure::Configuration, "--model {}: there is no such directory", request.model);
+    require_model("--model", request.model);
     const Tokenizer tokenizer = Tokenizer::load(request.model);
     const auto ids = prompt_ids(request, tokenizer);
     if (ids.empty()) fail(Failure::Configuration, "the prompt is empty");
@@ -107,7 +107,7 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     Request request;
     GenerateSettings& s = request.settings;
     CommandLine line(generate_command, runtime);
-    line.option("model", request.model, "Hugging Face model directory").required();
+    line.option("model", request.model, "Hugging Face model directory or GGUF file").required();
     line.option("adapter", request.adapter, "PEFT adapter directory");
     line.option("prompt", request.prompt, "text to continue");
     line.option("chat", request.chat, "one user turn, or a JSON list of messages, put into the model's chat template");

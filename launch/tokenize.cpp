@@ -5,6 +5,7 @@
 #include "launch/options.h"
 #include "parallel/runtime.h"
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 #include "src/tokenizer/chat_template.h"
 #include "src/tokenizer/tokenizer.h"
 
@@ -68,16 +69,13 @@ void check(const Request& request) {
     if (request.decode && request.chat) fail(Failure::Configuration, "--decode and --chat exclude each other");
     if (request.generation_prompt && !request.chat) fail(Failure::Configuration, "--generation-prompt needs --chat");
     if (request.chat_template && !request.chat) fail(Failure::Configuration, "--chat-template needs --chat");
-    std::error_code ignored;
-    if (!std::filesystem::is_directory(request.model, ignored)) {
-        fail(Failure::Configuration, "--model {}: there is no such directory", request.model);
-    }
+    require_model("--model", request.model);
 }
 
 int run(Runtime& runtime, const std::vector<std::string>& words) {
     Request request;
     CommandLine line(tokenize_command, runtime);
-    line.option("model", request.model, "Hugging Face directory with a tokenizer.json").required();
+    line.option("model", request.model, "Hugging Face directory with a tokenizer.json, or a GGUF file").required();
     line.flag("decode", request.decode, "JSON arrays of ids on stdin to one JSON string a line");
     line.flag("chat", request.chat, "a JSON list of messages a line, through the model's chat template");
     line.flag("generation-prompt", request.generation_prompt, "with --chat: end with what precedes the assistant's answer");

@@ -105,9 +105,8 @@ void check_values(const RunConfig& config) {
 void check_paths(const RunConfig& config, Purpose purpose) {
     if (!config.model.path.empty()) {
         require_path(config, "model.path", config.model.path, Kind::Any);
-        if (!fs::is_directory(config.model.path)) {
-            fail(Failure::Configuration,
-                 "{}: model.path = {}: is a file, expected a Hugging Face model directory; `tandem import` makes one of a GGUF file",
+        if (!fs::is_directory(config.model.path) && fs::path(config.model.path).extension() != ".gguf") {
+            fail(Failure::Configuration, "{}: model.path = {}: is a file, expected a Hugging Face model directory or a .gguf file",
                  config.origin("model.path"), config.model.path);
         }
     }

@@ -8,7 +8,7 @@ namespace tandem {
 
 void add_model_options(std::vector<Option>& table) {
     SectionRows<ModelSection> model("model", &RunConfig::model, table);
-    model.text("path", &ModelSection::path, "a directory", "Hugging Face model directory; `tandem import` makes one of a GGUF file");
+    model.text("path", &ModelSection::path, "a path", "Hugging Face model directory, also in bitsandbytes' four bits, or a GGUF file");
     model.choice("init", &ModelSection::init, Words<ModelInit>{{"pretrained", ModelInit::Pretrained}, {"random", ModelInit::Random}},
                  "random: model.path may hold only config.json; weights come from training.seed and each tensor's name");
     model.choice("dtype", &ModelSection::dtype,

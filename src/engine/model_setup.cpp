@@ -3,21 +3,12 @@
 #include <filesystem>
 
 #include "kernels/quant/four_bit.h"
+#include "src/io/model_directory.h"
 #include "src/model/parameters.h"
 #include "src/model/quantized_weight.h"
 
 namespace tandem {
 namespace {
-
-void check_model_path(const std::string& path) {
-    if (path.ends_with(".gguf")) {
-        fail(Failure::Configuration,
-             "model.path = {}: this version of tandem trains Hugging Face directories; convert it first: tandem import {} DIR", path, path);
-    }
-    if (!std::filesystem::exists(path)) fail(Failure::Configuration, "model.path = {}: there is no such directory", path);
-    if (!std::filesystem::is_directory(path))
-        fail(Failure::Configuration, "model.path = {}: expected a Hugging Face model directory", path);
-}
 
 template <class T>
 void must_agree(const RunConfig& config, const char* key, const T& typed, const T& adapter) {
@@ -65,7 +56,7 @@ std::optional<QuantizationSpec> resolve_quantization(const RunConfig& config, co
 }
 
 ModelDescription describe_model(const RunConfig& config, Trained trained) {
-    check_model_path(config.model.path);
+    require_model("model.path =", config.model.path);
     if (config.method.type == Method::Full && config.lora.adapter) {
         fail(Failure::Configuration, "method.type = full trains the base model and takes no lora.adapter; use method.type = lora");
     }
@@ -94,20 +85,17 @@ OpenedModel open_model(const RunConfig& config, Trained trained) {
     OpenedModel opened{describe_model(config, trained), nullptr, nullptr, {}};
     const auto& model = opened.description.model;
     const ParamTable listed = whole_model_table(opened.description);
-    const auto from_files = [&](const std::string& directory, bool adapter) {
-        auto source = std::make_unique<FileSource>(directory);
-        source->check(listed, adapter);
-        return source;
-    };
     if (config.model.init == ModelInit::Random) {
         opened.base = std::make_unique<RandomSource>(model, config.training.seed);
     } else {
-        auto source = from_files(config.model.path, false);
+        auto source = open_model_weights(config.model.path);
+        source->check(listed, false);
         opened.unused_tensors = source->unused(listed);
         opened.base = std::move(source);
     }
     if (config.lora.adapter) {
-        auto source = from_files(*config.lora.adapter, true);
+        auto source = std::make_unique<FileSource>(*config.lora.adapter);
+        source->check(listed, true);
         if (const auto unused = source->unused(listed); !unused.empty()) {
             fail(Failure::Input, "{}: tensor '{}' adapts nothing in the model of {}", *config.lora.adapter, unused.front(),
                  config.model.path);

@@ -1,5 +1,6 @@
 #include "src/io/convert.h"
 
+#include <cmath>
 #include <cstring>
 
 namespace tandem {
@@ -22,6 +23,21 @@ void convert_elements(DType from, const void* in, DType to, void* out, std::size
                 target[i] = static_cast<Target>(static_cast<float>(x));  // exact unless Source is double: 16-bit types widen to float
             }
         });
+    });
+}
+
+std::int64_t first_non_finite(DType dtype, const std::byte* data, std::int64_t n) {
+    return dispatch_float(dtype, [&](auto tag) -> std::int64_t {
+        using T = typename decltype(tag)::type;
+        const auto* x = reinterpret_cast<const T*>(data);
+        for (std::int64_t i = 0; i < n; ++i) {
+            if constexpr (std::is_same_v<T, double>) {
+                if (!std::isfinite(x[i])) return i;
+            } else {
+                if (!std::isfinite(static_cast<float>(x[i]))) return i;
+            }
+        }
+        return -1;
     });
 }
 

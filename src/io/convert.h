@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/base/dtype.h"
 
@@ -10,5 +11,8 @@ namespace tandem {
 /// n elements of floating-point `from` at `in` to `to` at `out`, rounded to nearest even once per narrowing to 16 bits (fp64
 /// goes through fp32, as torch does). Equal types of any kind are copied. `in` need not be aligned. No overlap.
 void convert_elements(DType from, const void* in, DType to, void* out, std::size_t n);
+
+/// Index of the first of n floating-point elements that is not finite, or -1.
+[[nodiscard]] std::int64_t first_non_finite(DType dtype, const std::byte* data, std::int64_t n);
 
 }  // namespace tandem

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 #include "src/model/quantization_config.h"
 
 namespace tandem {
@@ -218,7 +219,7 @@ ModelConfig parse_model_config(const json& json, const path& file) {
 
 ModelConfig load_model_config(const path& directory) {
     const path file = directory / "config.json";
-    ModelConfig model = parse_model_config(read_json_file(file), file);
+    ModelConfig model = parse_model_config(read_model_json(file), file);
     if (model.quantization) model.quantization = stored_quantization(model, directory);
     return model;
 }

@@ -49,8 +49,8 @@ struct ModelConfig {
     [[nodiscard]] std::int64_t matrix_parameters() const;
 };
 
-/// Reads DIR/config.json, and where it speaks of quantised weights that lie beside it, from their headers how they are. What it asks for
-/// and tandem does not have is an Input error that names the file and the key.
+/// Reads DIR/config.json, or what describes a GGUF file, and where it speaks of quantised weights that lie beside it, from their headers
+/// how they are. What it asks for and tandem does not have is an Input error that names the file and the key.
 ModelConfig load_model_config(const std::filesystem::path& directory);
 /// The same from its parsed content; `file` is for messages.
 ModelConfig parse_model_config(const nlohmann::json& json, const std::filesystem::path& file);

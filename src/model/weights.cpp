@@ -16,22 +16,6 @@ namespace {
 
 constexpr std::int64_t kStagingBytes = std::int64_t{8} << 20;
 
-/// Index of the first non-finite element, or -1.
-std::int64_t first_non_finite(DType dtype, const std::byte* data, std::int64_t n) {
-    return dispatch_float(dtype, [&](auto tag) -> std::int64_t {
-        using T = typename decltype(tag)::type;
-        const auto* x = reinterpret_cast<const T*>(data);
-        for (std::int64_t i = 0; i < n; ++i) {
-            if constexpr (std::is_same_v<T, double>) {
-                if (!std::isfinite(x[i])) return i;
-            } else {
-                if (!std::isfinite(static_cast<float>(x[i]))) return i;
-            }
-        }
-        return -1;
-    });
-}
-
 /// Rows [first, last) of a box.
 Box rows_of(const Box& box, std::int64_t first, std::int64_t last) {
     const std::int64_t start = box.offset[0] + first, count = last - first;

@@ -30,9 +30,22 @@ public:
     [[nodiscard]] virtual BlockScales read_scales(const Parameter& p) const;
 };
 
+/// A model's files.
+class StoredSource : public WeightSource {
+public:
+    /// Names of the files' tensors that `table` (of the whole model, not of a part) has no place for.
+    [[nodiscard]] virtual std::vector<std::string> unused(const ParamTable& table) const = 0;
+    /// Checks, before anything is read, that every parameter of `table` this source is for (adapter factors or base) is there.
+    virtual void check(const ParamTable& table, bool adapter) const = 0;
+    /// Bytes of the files, headers included, that were read so far.
+    [[nodiscard]] virtual std::uint64_t bytes_read() const = 0;
+};
+/// Of a Hugging Face directory or a GGUF file.
+[[nodiscard]] std::unique_ptr<StoredSource> open_model_weights(const std::filesystem::path& model);
+
 /// Safetensors files of a model or adapter directory, also with matrices in four-bit blocks as bitsandbytes keeps them. Each parameter that
 /// is asked for must be there with its shape (Input otherwise, naming file and tensor); a non-finite value or scale is an Input error.
-class FileSource final : public WeightSource {
+class FileSource final : public StoredSource {
 public:
     explicit FileSource(const std::filesystem::path& directory);
     ~FileSource() override;
@@ -40,12 +53,9 @@ public:
     [[nodiscard]] bool has_blocks(const Parameter& p) const override;
     void read_codes(const Parameter& p, std::int64_t first, std::span<std::uint8_t> out) const override;
     [[nodiscard]] BlockScales read_scales(const Parameter& p) const override;
-    /// Names of the files' tensors that `table` (of the whole model, not of a part) has no place for.
-    [[nodiscard]] std::vector<std::string> unused(const ParamTable& table) const;
-    /// Checks, before anything is read, that every parameter of `table` this source is for (adapter factors or base) is there.
-    void check(const ParamTable& table, bool adapter) const;
-    /// Bytes of the files, headers included, that were read so far.
-    [[nodiscard]] std::uint64_t bytes_read() const;
+    [[nodiscard]] std::vector<std::string> unused(const ParamTable& table) const override;
+    void check(const ParamTable& table, bool adapter) const override;
+    [[nodiscard]] std::uint64_t bytes_read() const override;
 
 private:
     struct Files;

@@ -2,6 +2,7 @@
 
 #include "src/io/files.h"
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 #include "src/tokenizer/assistant_spans.h"
 #include "src/tokenizer/jinja/template.h"
 
@@ -15,18 +16,13 @@ struct ChatTemplate::State {
 
 namespace {
 
-bool is_there(const std::filesystem::path& file) {
-    std::error_code ignored;
-    return std::filesystem::is_regular_file(file, ignored);
-}
-
 /// The tokens that tokenizer_config.json and special_tokens_map.json name: "bos_token", "eos_token", and what else ends so.
 ChatMessages special_tokens_of(const std::filesystem::path& model_directory) {
     ChatMessages out = ChatMessages::object();
     for (const char* name : {"special_tokens_map.json", "tokenizer_config.json"}) {
         const auto file = model_directory / name;
-        if (!is_there(file)) continue;
-        const Json json = read_json_file(file);
+        if (!has_model_file(file)) continue;
+        const Json json = read_model_json(file);
         for (const auto& [key, value] : json.items()) {
             if (!key.ends_with("_token")) continue;
             if (value.is_string()) out[key] = value.get<std::string>();
@@ -38,8 +34,8 @@ ChatMessages special_tokens_of(const std::filesystem::path& model_directory) {
 
 /// "chat_template" of a JSON file: one text, or a list of {"name", "template"}; `wanted` picks from the list.
 std::optional<std::string> template_in(const std::filesystem::path& file, const std::optional<std::string>& wanted) {
-    if (!is_there(file)) return std::nullopt;
-    const Json json = read_json_file(file);
+    if (!has_model_file(file)) return std::nullopt;
+    const Json json = read_model_json(file);
     const auto found = json.find("chat_template");
     if (!json.is_object() || found == json.end() || found->is_null()) return std::nullopt;
     if (found->is_string()) return wanted ? std::nullopt : std::optional(found->get<std::string>());
@@ -60,9 +56,10 @@ struct Found {
 
 std::optional<Found> find_template(const std::filesystem::path& model_directory, const std::optional<std::string>& wanted) {
     const auto config = model_directory / "tokenizer_config.json", json = model_directory / "chat_template.json";
-    if (wanted && is_there(*wanted)) return Found{read_file(*wanted), *wanted};
+    std::error_code ignored;
+    if (wanted && std::filesystem::is_regular_file(*wanted, ignored)) return Found{read_file(*wanted), *wanted};
     const auto plain = model_directory / "chat_template.jinja";
-    if (!wanted && is_there(plain)) return Found{read_file(plain), plain.string()};
+    if (!wanted && has_model_file(plain)) return Found{read_model_file(plain), plain.string()};
     for (const auto& file : {config, json}) {
         if (auto source = template_in(file, wanted)) return Found{std::move(*source), file.string() + ", chat_template"};
     }

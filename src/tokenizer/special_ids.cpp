@@ -3,15 +3,13 @@
 #include <algorithm>
 
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 
 namespace tandem {
 
 namespace {
 
-Json read_if_there(const std::filesystem::path& file) {
-    std::error_code ignored;
-    return std::filesystem::exists(file, ignored) ? read_json_file(file) : Json::object();
-}
+Json read_if_there(const std::filesystem::path& file) { return has_model_file(file) ? read_model_json(file) : Json::object(); }
 
 /// A token is written as its text or as an object that describes it.
 std::optional<std::string> token_text(const Json& owner, std::string_view role, const std::filesystem::path& file) {

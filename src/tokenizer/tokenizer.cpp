@@ -4,8 +4,8 @@
 
 #include <limits>
 
-#include "src/io/files.h"
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 #include "src/tokenizer/added_tokens.h"
 #include "src/tokenizer/bpe.h"
 #include "src/tokenizer/decoder.h"
@@ -57,11 +57,10 @@ struct Tokenizer::State {
 
 Tokenizer Tokenizer::load(const std::filesystem::path& model_directory) {
     const auto file = model_directory / "tokenizer.json";
-    std::error_code ignored;
-    if (!std::filesystem::exists(file, ignored)) {
+    if (!has_model_file(file)) {
         fail(Failure::Configuration, "{} has no tokenizer.json", model_directory.string());
     }
-    const std::string text = read_file(file);
+    const std::string text = read_model_file(file);
     auto state = std::make_shared<State>(parse_json(text, file.string()), model_directory, file);
     const auto& frame = state->frame;
     const std::string rest = fmt::format("{} | {}", fmt::join(frame.before, ","), fmt::join(frame.after, ","));

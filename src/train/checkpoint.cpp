@@ -11,6 +11,7 @@
 
 #include "src/io/files.h"
 #include "src/io/hash.h"
+#include "src/io/model_directory.h"
 #include "src/train/checkpoint_file.h"
 #include "src/train/rank_zero.h"
 
@@ -232,6 +233,10 @@ TrainedTensors trained_tensors(const fs::path& path) {
 
 std::string fingerprint_model(const fs::path& directory) {
     Hasher hasher;
+    if (is_gguf(directory)) {
+        hash_samples(hasher, directory);
+        return hasher.digest().str();
+    }
     hasher.update(read_file(directory / "config.json"));
     std::vector<fs::path> weights;
     for (const auto& entry : fs::directory_iterator(directory)) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "src/io/files.h"
+#include "src/io/model_directory.h"
 #include "src/train/rank_zero.h"
 
 namespace tandem {
@@ -45,7 +46,7 @@ Prepared prepare_on_ranks(const DataSettings& settings, const TextTools& tools, 
 TextTools load_text_tools(const RunConfig& config) {
     const std::filesystem::path directory = config.model.path;
     TextTools tools;
-    if (std::filesystem::exists(directory / "tokenizer.json")) tools.tokenizer = Tokenizer::load(directory);
+    if (has_model_file(directory / "tokenizer.json")) tools.tokenizer = Tokenizer::load(directory);
     tools.chat_template = ChatTemplate::load(directory, config.data.chat_template);
     return tools;
 }

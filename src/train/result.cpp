@@ -13,6 +13,7 @@
 #include "src/io/convert.h"
 #include "src/io/files.h"
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 #include "src/io/safetensors_writer.h"
 #include "src/train/rank_zero.h"
 
@@ -55,13 +56,13 @@ std::unique_ptr<SafetensorsModelWriter> start_adapter(const TrainedTensors& trai
 
 std::unique_ptr<SafetensorsModelWriter> start_model(const TrainedTensors& trained, const ResultRecipe& recipe, const fs::path& directory) {
     const fs::path base = recipe.model;
-    Json config = read_json_file(base / "config.json");
+    Json config = read_model_json(base / "config.json");
     config[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(recipe.dtype);
     config.erase("quantization_config");
     write_json_file(directory / "config.json", config);
     for (const char* file : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
                              "chat_template.jinja", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"}) {
-        if (fs::exists(base / file)) fs::copy_file(base / file, directory / file);
+        if (has_model_file(base / file)) write_file_atomically(directory / file, read_model_file(base / file));
     }
     return std::make_unique<SafetensorsModelWriter>(directory, specs(trained, recipe.dtype));
 }
