@@ -14,6 +14,7 @@
 #include "src/engine/model_setup.h"
 #include "src/io/hash.h"
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 #include "src/model/model_description.h"
 #include "src/plan/capacity.h"
 #include "src/train/checkpoint.h"
@@ -137,8 +138,8 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
     CommandLine line(merge_command, runtime);
     declare(line, request);
     if (!line.parse(words) || runtime.rank() != 0) return 0;  // one rank's work, also under a launcher
-    for (const auto& [option, directory] : {std::pair("--model", request.model), std::pair("--adapter", request.adapter)})
-        if (!fs::is_directory(directory)) fail(Failure::Configuration, "{} {}: there is no such directory", option, directory);
+    require_directory("--model", request.model);
+    if (!fs::is_directory(request.adapter)) fail(Failure::Configuration, "--adapter {}: there is no such directory", request.adapter);
 
     MergeSettings settings;
     if (request.dequantized()) {

@@ -8,6 +8,7 @@
 #include "launch/options.h"
 #include "parallel/runtime.h"
 #include "src/io/json.h"
+#include "src/io/model_directory.h"
 #include "src/model/quantize_model.h"
 
 namespace tandem {
@@ -85,7 +86,7 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
     if (!line.parse(words) || runtime.rank() != 0) return 0;  // one rank's work, also under a launcher
 
     resolve(request, line);
-    if (!std::filesystem::is_directory(request.model)) fail(Failure::Configuration, "{}: there is no such directory", request.model);
+    require_directory("DIR", request.model);
     const QuantizeSummary summary = quantize_model(request.model, request.directory, request.settings);
     for (const auto& file : summary.left_out)
         if (!file.ends_with(".safetensors") && !file.ends_with(".safetensors.index.json"))

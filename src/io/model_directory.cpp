@@ -41,6 +41,16 @@ void require_model(const std::string& what, const fs::path& model) {
     fail(Failure::Configuration, "{} {}: is a file, expected a Hugging Face model directory or a .gguf file", what, model.string());
 }
 
+void require_directory(const std::string& what, const fs::path& model) {
+    std::error_code ignored;
+    if (fs::is_directory(model, ignored)) return;
+    if (is_gguf(model)) {
+        fail(Failure::Configuration, "{} {}: a model directory is needed here; make one of the GGUF file first: tandem import {} DIR", what,
+             model.string(), model.string());
+    }
+    fail(Failure::Configuration, "{} {}: there is no such directory", what, model.string());
+}
+
 bool has_model_file(const fs::path& file) {
     if (is_gguf(file.parent_path())) return description_of(file.parent_path())->texts.contains(file.filename().string());
     std::error_code ignored;

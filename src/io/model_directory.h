@@ -13,6 +13,8 @@ namespace tandem {
 [[nodiscard]] bool is_gguf(const std::filesystem::path& model);
 /// Throws Configuration, beginning with `what`, unless `model` is a directory or a GGUF file.
 void require_model(const std::string& what, const std::filesystem::path& model);
+/// The same where only a directory will do.
+void require_directory(const std::string& what, const std::filesystem::path& model);
 
 /// Whether MODEL/NAME is there.
 [[nodiscard]] bool has_model_file(const std::filesystem::path& file);

@@ -72,7 +72,8 @@ CASES = [
     # paths
     typed("path: model not there", "--model.path nowhere", "model.path = nowhere", "does not exist"),
     typed("path: model is a file", "--model.path run.ini", "model.path = run.ini", "is a file"),
-    typed("path: model is a GGUF file", "--model.path model.gguf", "model.path = model.gguf", "tandem import"),
+    typed("path: model is a file", "--model.path data.jsonl", "model.path = data.jsonl", ".gguf"),
+    typed("path: GGUF file not there", "--model.path nowhere.gguf", "model.path = nowhere.gguf"),
     ("path: model is an empty directory", make_directory("empty"), f"{TRAIN} --model.path empty", 2, ["empty/config.json"]),
     typed("path: data not there", "--data.train nowhere.jsonl", "data.train = nowhere.jsonl", "does not exist"),
     typed("path: glob without a match", "--data.train=no*.jsonl", "no*.jsonl", "no file matches"),
@@ -109,6 +110,8 @@ CASES = [
     ("import: target is a file", nothing, "import model.gguf run.ini", 2, ["run.ini"]),
     ("import: target below a file", nothing, "import model.gguf run.ini/new", 2, ["run.ini/new"]),
     ("quantize: model not there", nothing, "quantize nowhere new", 2, ["nowhere"]),
+    ("quantize: a GGUF file", nothing, "quantize model.gguf new", 2, ["model.gguf", "tandem import model.gguf DIR"]),
+    ("merge: a GGUF file", nothing, "merge --model model.gguf --adapter adapter new", 2, ["model.gguf", "tandem import"]),
     ("quantize: target is not empty", nothing, "quantize model model", 2, ["model", "not empty"]),
     ("quantize: odd block size", nothing, "quantize model new --block-size 48", 2, ["--block-size 48", "power of two"]),
     ("quantize: large block size", nothing, "quantize model new --block-size 8192", 2, ["--block-size 8192", "4096"]),
