@@ -56,6 +56,9 @@ def copy(source, target):
 
 
 CASES = [
+    ("gguf: trained, cut in the data", truncate(GGUF, -64), f"train run.ini --model.path {GGUF}", 3, [GGUF, "truncated"]),
+    ("gguf: trained, no layers", after(b"llama.block_count", "I", 0), f"train run.ini --model.path {GGUF}", 3, [GGUF, "llama.block_count"]),
+    ("gguf: tokenized, empty", write(GGUF, ""), f"tokenize --model {GGUF}", 3, [GGUF]),
     gguf("empty", write(GGUF, "")),
     gguf("text", write(GGUF, "this is no model at all, but long enough to hold a header")),
     gguf("other byte order", number(4, "I", 3 << 24)),
