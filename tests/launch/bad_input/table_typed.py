@@ -72,7 +72,6 @@ CASES = [
     # paths
     typed("path: model not there", "--model.path nowhere", "model.path = nowhere", "does not exist"),
     typed("path: model is a file", "--model.path run.ini", "model.path = run.ini", "is a file"),
-    typed("path: model is a file", "--model.path data.jsonl", "model.path = data.jsonl", ".gguf"),
     typed("path: GGUF file not there", "--model.path nowhere.gguf", "model.path = nowhere.gguf"),
     ("path: model is an empty directory", make_directory("empty"), f"{TRAIN} --model.path empty", 2, ["empty/config.json"]),
     typed("path: data not there", "--data.train nowhere.jsonl", "data.train = nowhere.jsonl", "does not exist"),
