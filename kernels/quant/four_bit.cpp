@@ -100,6 +100,8 @@ void quantize_blocks(FourBit type, std::int64_t block_size, std::span<const floa
     const std::int64_t blocks = (n + block_size - 1) / block_size;
     require(static_cast<std::int64_t>(absmax.size()) == blocks, "{} scales for {} blocks", absmax.size(), blocks);
     const Codebook& book = type == FourBit::NF4 ? kNf4Codebook : kFp4Codebook;
+    // Fewer blocks are quantised before a second thread has woken up.
+#pragma omp parallel for schedule(static) if (n >= 8 * kLargestBlock)
     for (std::int64_t b = 0; b < blocks; ++b) {
         const std::int64_t first = b * block_size;
         const std::int64_t count = std::min(block_size, n - first);

@@ -20,7 +20,7 @@ inline constexpr std::int64_t kLeastBlock = 32, kLargestBlock = 4096;  ///< elem
 [[nodiscard]] const std::array<float, 16>& four_bit_values(FourBit type);
 
 /// Codes (0 to 15, one a byte) and absmax of consecutive blocks of x, which begins with a block; the last one may be shorter. x finite.
-/// absmax [ceil(n / block_size)]; codes [n].
+/// absmax [ceil(n / block_size)]; codes [n]. Long stretches are shared by the threads of OpenMP.
 void quantize_blocks(FourBit type, std::int64_t block_size, std::span<const float> x, std::span<std::uint8_t> codes,
                      std::span<float> absmax);
 

@@ -9,18 +9,11 @@
 namespace tandem {
 namespace {
 
-constexpr std::int64_t kChunk = std::int64_t{4} << 20;            ///< elements at a time
-constexpr std::int64_t kPiece = std::int64_t{4} * kLargestBlock;  ///< of which one thread takes
+constexpr std::int64_t kChunk = std::int64_t{4} << 20;  ///< elements at a time
 
-void quantize_chunk(const FourBitLayout& layout, std::span<const float> x, std::span<std::uint8_t> codes, std::span<float> absmax) {
-    const auto n = static_cast<std::int64_t>(x.size());
-#pragma omp parallel for schedule(static)
-    for (std::int64_t first = 0; first < n; first += kPiece) {
-        const auto at = static_cast<std::size_t>(first), count = static_cast<std::size_t>(std::min(kPiece, n - first));
-        const auto block = static_cast<std::size_t>(first / layout.block_size);
-        const auto blocks = (count + static_cast<std::size_t>(layout.block_size) - 1) / static_cast<std::size_t>(layout.block_size);
-        quantize_blocks(layout.type, layout.block_size, x.subspan(at, count), codes.subspan(at, count), absmax.subspan(block, blocks));
-    }
+std::size_t blocks_of(const FourBitLayout& layout, std::size_t elements) {
+    const auto size = static_cast<std::size_t>(layout.block_size);
+    return (elements + size - 1) / size;
 }
 
 void pack(std::span<const std::uint8_t> codes, std::vector<std::uint8_t>& packed) {
@@ -45,7 +38,7 @@ BlockScales quantize_matrix(const FourBitLayout& layout, const std::string& wher
         const auto bad = std::ranges::find_if_not(values, [](float x) { return std::isfinite(x); });
         if (bad != values.end()) fail(Failure::Input, "{} has a non-finite element at index {}", where, first + (bad - values.begin()));
         const auto block = static_cast<std::size_t>(first / layout.block_size);
-        quantize_chunk(layout, values, codes, std::span(absmax).subspan(block));
+        quantize_blocks(layout.type, layout.block_size, values, codes, std::span(absmax).subspan(block, blocks_of(layout, n)));
         pack(codes, packed);
         write(first / 2, packed);
     }

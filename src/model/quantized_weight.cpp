@@ -50,23 +50,12 @@ public:
     /// Codes of x, whose first element has the number `first`.
     std::span<const std::uint8_t> run(std::int64_t first, std::span<const float> x) {
         codes_.resize(x.size());
-        const std::int64_t pieces = (static_cast<std::int64_t>(x.size()) + kPiece - 1) / kPiece;
-        const std::int64_t block = first / grid_.block_size;
-        // A piece is a number of whole blocks, whatever their size.
-#pragma omp parallel for schedule(static)
-        for (std::int64_t i = 0; i < pieces; ++i) {
-            const auto at = static_cast<std::size_t>(i * kPiece), count = std::min<std::size_t>(kPiece, x.size() - at);
-            const auto scales = static_cast<std::size_t>(block + i * kPiece / grid_.block_size);
-            const std::size_t blocks =
-                (count + static_cast<std::size_t>(grid_.block_size) - 1) / static_cast<std::size_t>(grid_.block_size);
-            quantize_blocks(type_, grid_.block_size, x.subspan(at, count), std::span(codes_).subspan(at, count),
-                            std::span(absmax_).subspan(scales, blocks));
-        }
+        const auto size = static_cast<std::size_t>(grid_.block_size), block = static_cast<std::size_t>(first) / size;
+        quantize_blocks(type_, grid_.block_size, x, codes_, std::span(absmax_).subspan(block, (x.size() + size - 1) / size));
         return codes_;
     }
 
 private:
-    static constexpr std::int64_t kPiece = 4 * kLargestBlock;
     FourBit type_;
     BlockGrid grid_;
     std::vector<float>& absmax_;

@@ -94,7 +94,7 @@ def run_tandem(method: str, arguments) -> dict:
     manifest = json.loads((out / "manifest.json").read_text())
     return {"before": evaluations[0]["eval_loss"], "after": evaluations[-1]["eval_loss"],
             "tokens_per_second": sum(s["tokens"] for s in steps) / sum(s["step_seconds"] for s in steps), "losses": [s["loss"] for s in steps],
-            "memory": manifest["memory"], "rss_peak_bytes": max(s["rss_peak_bytes"] for s in steps)}
+            "memory": manifest["memory"]["reserved_bytes_by_rank"], "rss_peak_bytes": max(s["rss_peak_bytes"] for s in steps)}
 
 
 def main() -> None:
