@@ -7,7 +7,10 @@
 namespace tandem {
 namespace {
 
-std::string mebibytes(std::size_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 0x1p20); }
+std::string in_units(std::size_t bytes) {
+    const auto b = static_cast<double>(bytes);
+    return b < 0x1p30 ? fmt::format("{:.1f} MiB", b / 0x1p20) : fmt::format("{:.2f} GiB", b / 0x1p30);
+}
 
 /// Of codes and scales.
 std::size_t block_bytes(const BlockGrid& grid, bool double_quant) {
@@ -38,7 +41,7 @@ std::string describe(const QuantizationSpec& spec, const QuantizationReport& rep
     for (const auto& [module, count] : report.modules) modules.push_back(fmt::format("{} {}", module, count));
     return fmt::format("{} in blocks of {}{}: {} matrices ({}), {:.1f} M weights in {} instead of {}", name(spec.type), spec.block_size,
                        spec.double_quant ? " with double quantisation" : "", report.matrices, fmt::join(modules, ", "),
-                       static_cast<double>(report.weights) / 1e6, mebibytes(report.bytes), mebibytes(report.bytes_before));
+                       static_cast<double>(report.weights) / 1e6, in_units(report.bytes), in_units(report.bytes_before));
 }
 
 std::string tag(const QuantizationSpec& spec) {

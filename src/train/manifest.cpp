@@ -11,6 +11,12 @@ Json to_json(const MemoryBytes& bytes) {
     return object;
 }
 
+/// Null where nothing is.
+Json quantized(const std::optional<QuantizationReport>& report) {
+    if (!report) return nullptr;
+    return {{"matrices", report->matrices}, {"weights", report->weights}, {"bytes", report->bytes}, {"modules", report->modules}};
+}
+
 Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
     const Json configuration = to_json(config);
     Json by_rank = Json::array();
@@ -41,6 +47,7 @@ Json make_manifest(const RunConfig& config, const ManifestFacts& f) {
                   {"reserved_bytes_by_rank", std::move(by_rank)},
                   {"host_bytes", f.host_memory},
                   {"recompute", f.recompute}}},
+                {"quantized", quantized(f.quantization)},
                 {"total_steps", f.total_steps},
                 {"resumed_at_step", f.resumed_at},
                 {"configuration", configuration}};

@@ -167,6 +167,8 @@ void Trainer::write_manifest() const {
     environment_.world.max(host);
     facts.host_memory = static_cast<std::size_t>(host[0]);
     facts.recompute = plan_.policy == ActivationPolicy::Recompute ? "full" : "none";
+    const ModelDescription& description = model_.opened.description;
+    if (description.quantization) facts.quantization = report_quantization(description, config_.model.dtype);
     facts.total_steps = total_steps_;
     facts.resumed_at = done_;
     on_rank_zero(environment_.world, std::function<void()>([&] {
