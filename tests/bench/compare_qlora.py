@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Full fine-tuning, LoRA and QLoRA of SmolLM2-135M on the quickstart's data, and peft beside them: validation loss, bytes by kind, tokens/s.
 
-    python tests/bench/compare_qlora.py [--tandem build/tandem] [--steps 70] [--rows 16] [--ranks 2] [--only tandem|peft]
+    python tests/bench/compare_qlora.py [--tandem build/tandem] [--steps 70] [--rows 16] [--ranks 2] [--only tandem|peft] [--base bitsandbytes]
 
 Needs what launch/quickstart leaves in .cache/quickstart (model and data), and tests/golden/requirements.txt with bitsandbytes. Both train on the
 same conversations, tokenized here with the model's chat template, in file order, from the same fresh adapter. peft trains in fp32, over the
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--optimizer", default="adamw", help="of QLoRA")
     parser.add_argument("--only", choices=["tandem", "peft"])
+    parser.add_argument("--base", nargs="+", choices=["16-bit", "bitsandbytes"], default=["16-bit", "bitsandbytes"], help="of peft")
     parser.add_argument("--out", type=Path, default=WORK / "results.json")
     arguments = parser.parse_args()
     from transformers import AutoTokenizer
@@ -120,8 +121,8 @@ def main() -> None:
         for method in RATES:
             results[f"tandem {method}"] = run_tandem(method, arguments)
     if arguments.only != "tandem":
-        results["peft lora, 16-bit base"] = run_peft(False, train, validation, arguments)
-        results["peft lora, bitsandbytes base"] = run_peft(True, train, validation, arguments)
+        for base in arguments.base:
+            results[f"peft lora, {base} base"] = run_peft(base == "bitsandbytes", train, validation, arguments)
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
     print("| run | validation loss before | after | tokens/s |\n|---|---|---|---|")
     for name, r in results.items():

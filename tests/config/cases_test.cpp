@@ -135,7 +135,8 @@ TEST_F(Cases, CommandLineValuesAreRefusedAlike) {
     EXPECT_NE(message({"lora.r", "0"}).find("command line: lora.r = 0: expected a whole number"), std::string::npos);
     EXPECT_NE(message({"lora.rank", "8"}).find("command line: unknown key 'lora.rank'; did you mean 'lora.r'?"), std::string::npos);
     EXPECT_NE(message({"lora.r", ""}).find("command line: lora.r has no value"), std::string::npos);
-    EXPECT_NE(message({"model.path", "train.jsonl"}).find("model.path = train.jsonl: is a file, expected a Hugging Face"), std::string::npos);
+    EXPECT_NE(message({"model.path", "train.jsonl"}).find("model.path = train.jsonl: is a file, expected a Hugging Face"),
+              std::string::npos);
     EXPECT_EQ(message({"model.path", "model.gguf"}), "");
     EXPECT_NE(message({"model.path", "nowhere"}).find("command line: model.path = nowhere: does not exist"), std::string::npos);
     EXPECT_NE(message({"data.train", "gone.jsonl"}).find("command line: data.train = gone.jsonl: does not exist"), std::string::npos);
