@@ -115,6 +115,23 @@ void check_tensors(const CheckpointFile& file, const TrainState& state, const Pa
         fail(Failure::Input, "{}: holds {} trained tensors, this run trains {}", file.path().string(), file.tensors().size(), trained);
 }
 
+/// A base is its files' fingerprint and, after a space, in which blocks it is kept, if any.
+void refuse_other_base(const std::filesystem::path& path, const std::string& theirs, const std::string& ours) {
+    if (theirs == ours) return;
+    const auto files = [](const std::string& base) { return base.substr(0, base.find(' ')); };
+    const auto blocks = [](const std::string& base) {
+        return base.find(' ') == std::string::npos ? "full precision" : base.substr(base.find(' ') + 1);
+    };
+    if (files(theirs) == files(ours)) {
+        fail(Failure::Input,
+             "{}: was trained over this base model in {}, not in {}; set method.type and quantization.* accordingly, or "
+             "checkpoint.resume = none or another output.dir",
+             path.string(), blocks(theirs), blocks(ours));
+    }
+    fail(Failure::Input, "{}: belongs to another base model than the one of model.path; set checkpoint.resume = none or another output.dir",
+         path.string());
+}
+
 }  // namespace
 
 CheckpointStore::CheckpointStore(fs::path directory, std::int64_t keep) : directory_(std::move(directory)), keep_(keep) {}
@@ -198,10 +215,7 @@ CheckpointHeader load_checkpoint(Context& ctx, Communicator& world, TrainState& 
     on_every_rank(world, [&] {
         const CheckpointFile file(path);
         header = file.header();
-        if (header.base != base)
-            fail(Failure::Input,
-                 "{}: belongs to another base model than the one of model.path; set checkpoint.resume = none or another output.dir",
-                 path.string());
+        refuse_other_base(path, header.base, base);
         check_tensors(file, state, model);
         std::vector<std::byte> values;
         for (const OwnedBox& owned : state.owned()) {

@@ -100,6 +100,7 @@ CASES = [
     state("a token file", copy("model.gguf", "run/checkpoints/step-9.h5"), 3, "step-9.h5",
           command=f"{ON} --checkpoint.resume run/checkpoints/step-9.h5"),
     state("of another base", flip("model/model.safetensors", 0.999), 3, STEP2, "another base model"),
+    state("of this base in other blocks", all_of(), 3, STEP2, "in full precision, not in nf4/64/double", command=ON + " --method.type qlora"),
     state("of another base, whose sizes differ", keys("model/config.json", rope_theta=5000.0), 3, STEP2, "another base model"),
     state("of other targets", replace("run.ini", "q_proj", "v_proj"), 3, STEP2, "v_proj"),
     state("of more targets", replace("run.ini", "q_proj", "q_proj,v_proj"), 3, STEP2, "v_proj"),
