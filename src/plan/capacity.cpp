@@ -87,11 +87,14 @@ std::vector<Suggestion> suggest_savings(const PlanSubject& subject, const Memory
             if (error.failure() != Failure::Configuration) throw;  // its blocks would be cut: no help
         }
     }
-    if (trains && config.method.type == Method::Full) {
-        RunConfig lora = config;
-        lora.method.type = Method::Lora;
-        consider(besides + "method.type = lora", lora, cheapest);
-    }
+    const auto consider_method = [&](Method method, const char* word) {
+        RunConfig other = config;
+        other.method.type = method;
+        consider(fmt::format("{}training.micro_batch_size = {}, method.type = {}", besides, config.training.micro_batch_size, word), other,
+                 cheapest);
+    };
+    if (trains && config.method.type == Method::Full) consider_method(Method::Lora, "lora");
+    if (trains && config.method.type != Method::QLora) consider_method(Method::QLora, "qlora");
     for (int halvings = 0; halvings < 3 && config.data.max_seq_length >= 256; ++halvings) {
         config.data.max_seq_length /= 2;
         consider(fmt::format("{}training.micro_batch_size = {}, data.max_seq_length = {}", besides, config.training.micro_batch_size,

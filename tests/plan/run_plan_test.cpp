@@ -78,6 +78,17 @@ TEST(RunPlan, WhatDoesNotFitIsStillAnsweredAndHelped) {
     EXPECT_GT(json["suggestions"][0]["saves_bytes"].get<std::size_t>(), 0U);
 }
 
+/// Llama-2-7B's adapters over 16 bits do not fit a card of 12 GiB; over four bits they do.
+TEST(RunPlan, FourBitsAreSuggestedWhereSixteenDoNotFit) {
+    const RunConfig config =
+        parse_run_config("[model]\npath = " TANDEM_SOURCE_DIR "/configs/models/llama-2-7b\ninit = random\n", "test.ini", {}, Purpose::Plan);
+    const RunPlan plan = plan_run(config, cards(1, "12GiB"), 1, 1);
+    EXPECT_FALSE(plan.fits);
+    ASSERT_FALSE(plan.suggestions.empty());
+    EXPECT_NE(plan.suggestions.front().suggestion.change.find("method.type = qlora"), std::string::npos);
+    EXPECT_TRUE(plan.suggestions.front().suggestion.fits);
+}
+
 TEST(RunPlan, RecomputationCostsTime) {
     const Hardware card = cards(1, "1GiB");
     const RunConfig none = config_of("[training]\nrecompute = none\n"), full = config_of("[training]\nrecompute = full\n");
