@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "kernels/quant/four_bit.h"
 #include "launch/command.h"
 #include "launch/options.h"
 #include "parallel/runtime.h"
@@ -24,7 +25,7 @@ struct Request {
     std::optional<std::string> adapter, prompt, chat;
     GenerateSettings settings;
     std::int64_t max_new_tokens = 256;
-    std::string quantization = "none";
+    std::string quantization = "none", double_quant = "true";
     RunConfig config;
 };
 
@@ -78,7 +79,13 @@ void run(Runtime& runtime, Request& request, Mesh& mesh, const RankLayout& layou
     request.config.method.type = request.adapter ? Method::Lora : Method::Full;
     if (request.quantization != "none") {
         request.config.method.type = Method::QLora;
-        request.config.quantization.type = request.quantization == "fp4" ? FourBit::FP4 : FourBit::NF4;
+        QuantizationSection& section = request.config.quantization;
+        section.type = four_bit_type(request.quantization);
+        section.double_quant = request.double_quant == "true";
+        if (!is_block_size(section.block_size)) {
+            fail(Failure::Configuration, "--quantization.block_size {}: expected a power of two from {} to {}", section.block_size,
+                 kLeastBlock, kLargestBlock);
+        }
     }
     require_model("--model", request.model);
     const Tokenizer tokenizer = Tokenizer::load(request.model);
@@ -119,6 +126,8 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.option("parallel.pipeline", request.config.parallel.pipeline, 1, "ranks over which layers are split");
     line.choice("quantization.type", request.quantization, {"none", "nf4", "fp4"},
                 "quantise linear layers while loading, as training with method.type = qlora does: what its adapters were trained over");
+    line.choice("quantization.double_quant", request.double_quant, {"true", "false"}, "as the adapter was trained");
+    line.option("quantization.block_size", request.config.quantization.block_size, kLeastBlock, "likewise");
     line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");

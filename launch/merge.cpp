@@ -44,8 +44,7 @@ void read_recorded(const fs::path& manifest_file, QuantizationSection& section) 
         fail(Failure::Configuration, "--base dequantized: the adapter was trained with method.type = {} ({}), over the base as it is",
              method, manifest_file.string());
     }
-    section.type =
-        get<std::string>(value("quantization", "type"), "value", manifest_file) == name(FourBit::FP4) ? FourBit::FP4 : FourBit::NF4;
+    section.type = four_bit_type(get<std::string>(value("quantization", "type"), "value", manifest_file));
     section.double_quant = get<bool>(value("quantization", "double_quant"), "value", manifest_file);
     section.block_size = get<std::int64_t>(value("quantization", "block_size"), "value", manifest_file);
     section.skip_modules = get_or<std::vector<std::string>>(value("quantization", "skip_modules"), "value", {}, manifest_file);
@@ -57,7 +56,7 @@ void resolve_quantization(Request& request, const CommandLine& line) {
     const fs::path manifest = (adapter.has_filename() ? adapter : adapter.parent_path()).parent_path() / "manifest.json";
     QuantizationSection typed = request.quantization;
     if (fs::exists(manifest)) read_recorded(manifest, request.quantization);
-    if (line.given("quantization.type")) request.quantization.type = request.type == name(FourBit::FP4) ? FourBit::FP4 : FourBit::NF4;
+    if (line.given("quantization.type")) request.quantization.type = four_bit_type(request.type);
     if (line.given("quantization.double_quant")) request.quantization.double_quant = request.double_quant == "true";
     if (line.given("quantization.block_size")) request.quantization.block_size = typed.block_size;
     if (!is_block_size(request.quantization.block_size)) {

@@ -7,6 +7,7 @@
 #include "launch/command.h"
 #include "launch/options.h"
 #include "parallel/runtime.h"
+#include "src/config/units.h"
 #include "src/io/json.h"
 #include "src/io/model_directory.h"
 #include "src/model/quantize_model.h"
@@ -23,7 +24,7 @@ struct Request {
 
 void resolve(Request& request, const CommandLine& line) {
     QuantizationSpec& spec = request.settings.spec;
-    spec.type = request.type == name(FourBit::FP4) ? FourBit::FP4 : FourBit::NF4;
+    spec.type = four_bit_type(request.type);
     spec.double_quant = request.double_quant == "true";
     if (!is_block_size(spec.block_size))
         fail(Failure::Configuration, "--block-size {}: expected a power of two from {} to {}", spec.block_size, kLeastBlock, kLargestBlock);
@@ -35,18 +36,16 @@ void resolve(Request& request, const CommandLine& line) {
     if (line.given("compute-dtype")) request.settings.compute = request.compute;
 }
 
-std::string mebibytes(std::uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 0x1p20); }
-
 std::string summary_text(const Request& request, const QuantizeSummary& summary) {
     const QuantizationSpec& spec = request.settings.spec;
     std::string text;
     const auto row = [&](const std::string& label, const QuantizeSummary::Module& m) {
         text += fmt::format("{:<12} {:>5} matrices {:>9.1f} M weights {:>12} -> {:>12}\n", label, m.matrices,
-                            static_cast<double>(m.weights) / 1e6, mebibytes(m.bytes_before), mebibytes(m.bytes));
+                            static_cast<double>(m.weights) / 1e6, human_bytes(m.bytes_before), human_bytes(m.bytes));
     };
     for (const auto& [module, m] : summary.modules) row(module, m);
     row("all", summary.total());
-    text += fmt::format("copied as they are: {} tensors, {}\n", summary.kept, mebibytes(summary.kept_bytes));
+    text += fmt::format("copied as they are: {} tensors, {}\n", summary.kept, human_bytes(summary.kept_bytes));
     return text + fmt::format("wrote {}: {} in blocks of {}{}\n", request.directory, name(spec.type), spec.block_size,
                               spec.double_quant ? " with double quantisation" : "");
 }

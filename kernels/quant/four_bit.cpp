@@ -91,6 +91,13 @@ TANDEM_CLONES float quantize_block(const Codebook& book, const float* x, std::in
 
 std::string_view name(FourBit type) { return type == FourBit::NF4 ? "nf4" : "fp4"; }
 
+FourBit four_bit_type(std::string_view word) {
+    for (const FourBit type : {FourBit::NF4, FourBit::FP4}) {
+        if (name(type) == word) return type;
+    }
+    fail(Failure::Run, "'{}' is no four-bit type", word);
+}
+
 const std::array<float, 16>& four_bit_values(FourBit type) { return type == FourBit::NF4 ? kNf4 : kFp4; }
 
 void quantize_blocks(FourBit type, std::int64_t block_size, std::span<const float> x, std::span<std::uint8_t> codes,

@@ -16,6 +16,8 @@ inline constexpr std::int64_t kLeastBlock = 32, kLargestBlock = 4096;  ///< elem
 
 /// "nf4", "fp4": bitsandbytes' names.
 [[nodiscard]] std::string_view name(FourBit type);
+/// The other way; any other word is a programming error.
+[[nodiscard]] FourBit four_bit_type(std::string_view name);
 /// What code i stands for.
 [[nodiscard]] const std::array<float, 16>& four_bit_values(FourBit type);
 

@@ -31,8 +31,6 @@ struct QuantizationReport {
     std::map<std::string, std::int64_t> modules;  ///< matrices by name: "q_proj"
 };
 [[nodiscard]] QuantizationReport report_quantization(const ModelDescription& description, DType dtype);
-/// "nf4 in blocks of 64 with double quantisation: 210 matrices (down_proj 30, ...), 106.2 M weights in 52.2 MiB instead of 202.5 MiB"
-[[nodiscard]] std::string describe(const QuantizationSpec& spec, const QuantizationReport& report);
 /// "nf4/64/double": the same weights in the same blocks give the same text.
 [[nodiscard]] std::string tag(const QuantizationSpec& spec);
 
