@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/lt_matmul.h"
+#include "kernels/cuda/matrix_products.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/cuda/transfer.h"
 
@@ -12,7 +12,7 @@ namespace tandem {
 
 CudaBackend::CudaBackend(int device) : device_(device) {
     cuda::select_device(device);
-    matmul_ = std::make_unique<cuda::LtMatmul>();
+    products_ = cuda::make_matrix_products();
 }
 
 CudaBackend::~CudaBackend() = default;
@@ -25,19 +25,30 @@ std::string CudaBackend::description() const {
 
 void* CudaBackend::reserve(std::size_t bytes) {
     void* base = nullptr;
-    const cudaError_t code = cudaMalloc(&base, std::max<std::size_t>(bytes, 1));  // an empty arena still has an address
-    if (code != cudaErrorMemoryAllocation) {
-        cuda::check(code, fmt::format("reserving {} bytes", bytes));
-        return base;
-    }
-    cudaGetLastError();  // an allocation that was refused leaves the device usable
+    const cuda::Status status = cuda::allocate(std::max<std::size_t>(bytes, 1), &base);  // an empty arena still has an address
+    if (status.ok()) return base;
+    if (cuda::describe(status).kind != cuda::StatusKind::OutOfMemory) cuda::check(status, fmt::format("reserving {} bytes", bytes));
     std::size_t free = 0, total = 0;
-    cuda::check(cudaMemGetInfo(&free, &total), "asking for free memory");
+    cuda::check(cuda::memory_info(&free, &total), "asking for free memory");
     fail(Failure::OutOfMemory, "out of memory: {} bytes of memory of GPU {} are needed, {} of its {} bytes are free", bytes, device_, free,
          total);
 }
 
-void CudaBackend::unreserve(void* base, std::size_t /*bytes*/) noexcept { cuda::report(cudaFree(base), "cudaFree"); }
+void CudaBackend::unreserve(void* base, std::size_t /*bytes*/) noexcept { cuda::report(cuda::release(base), "giving back memory"); }
+
+void* CudaBackend::reserve_host(std::size_t bytes) {
+    void* base = nullptr;
+    const cuda::Status status = cuda::allocate_pinned(std::max<std::size_t>(bytes, 1), &base);
+    if (status.ok()) return base;
+    fail(Failure::OutOfMemory,
+         "out of memory: {} bytes of pinned host memory for GPU {} are needed, and CUDA says {}; the limit of locked "
+         "memory (ulimit -l) may be lower than that",
+         bytes, device_, cuda::describe(status).text);
+}
+
+void CudaBackend::unreserve_host(void* base, std::size_t /*bytes*/) noexcept {
+    cuda::report(cuda::release_pinned(base), "giving back pinned memory");
+}
 
 std::unique_ptr<Stream> CudaBackend::make_stream() { return std::make_unique<cuda::CudaStream>(); }
 std::unique_ptr<Event> CudaBackend::make_event() { return std::make_unique<cuda::CudaEvent>(); }
@@ -46,13 +57,14 @@ void CudaBackend::copy_from_host(Stream& stream, const void* source, const Tenso
     if (target.elements() == 0) return;
     const cuda::Bytes to(target);
     const cuda::Bytes from(const_cast<void*>(source), to);  // Bytes serves both directions; a source is only read
-    cuda::check(cuda::copy(to, from, cudaMemcpyHostToDevice, cuda::native(stream)), "copy from the host", {target});
+    cuda::check(cuda::copy(to, from, cuda::Direction::HostToDevice, cuda::native(stream)), "copy from the host", {target});
 }
 
 void CudaBackend::copy_to_host(Stream& stream, const Tensor& source, void* target) {
     if (source.elements() == 0) return;
     const cuda::Bytes from(source);
-    cuda::check(cuda::copy(cuda::Bytes(target, from), from, cudaMemcpyDeviceToHost, cuda::native(stream)), "copy to the host", {source});
+    cuda::check(cuda::copy(cuda::Bytes(target, from), from, cuda::Direction::DeviceToHost, cuda::native(stream)), "copy to the host",
+                {source});
 }
 
 }  // namespace tandem

@@ -1,4 +1,5 @@
-// An NVIDIA GPU as a device: cuBLASLt's matrix products and own kernels. Every op returns when its work is in the stream's queue.
+// An NVIDIA GPU as a device: cuBLASLt's matrix products and own kernels, behind seams of which the emulator of the tests has a second
+// implementation (runtime.h, launch.cuh, matrix_products.h, device.h). Every op returns when its work is in the stream's queue.
 // One device a process, driven by one thread: ranks are processes. Compiled into libtandem_cuda.so, which is opened at run time
 // (kernels/loader), so that the program itself needs no library of CUDA's.
 #pragma once
@@ -11,7 +12,7 @@
 namespace tandem {
 
 namespace cuda {
-class LtMatmul;
+class MatrixProducts;
 }
 
 class CudaBackend final : public Backend {
@@ -35,10 +36,12 @@ public:
     std::unique_ptr<Stream> make_stream() override;
     std::unique_ptr<Event> make_event() override;
     /// From pageable memory: returns when `source` may be written again. From pinned memory: `source` must stay as it is until the
-    /// stream has come this far. (No caller pins memory yet: loading and offloading will want to.)
+    /// stream has come this far.
     void copy_from_host(Stream&, const void* source, const Tensor& target) override;
     /// To pageable memory: `target` is complete on return. To pinned memory: once the stream has come this far.
     void copy_to_host(Stream&, const Tensor& source, void* target) override;
+    void* reserve_host(std::size_t bytes) override;
+    void unreserve_host(void* base, std::size_t bytes) noexcept override;
 
     void zero(Context&, const Tensor& x) override;
     void cast(Context&, const Tensor& x, const Tensor& y) override;
@@ -79,7 +82,7 @@ public:
 
 private:
     int device_;
-    std::unique_ptr<cuda::LtMatmul> matmul_;
+    std::unique_ptr<cuda::MatrixProducts> products_;
 };
 
 }  // namespace tandem

@@ -1,11 +1,10 @@
 #include "kernels/cuda/check.h"
 
 #include <cstdio>
-#include <string>
+
+#include "kernels/cuda/runtime.h"
 
 namespace tandem::cuda {
-
-namespace {
 
 std::string list(std::initializer_list<Tensor> operands) {
     std::string out;
@@ -17,39 +16,24 @@ std::string list(std::initializer_list<Tensor> operands) {
     return out;
 }
 
-/// "kernels/cuda/matmul.cpp:31", without the directories that depend on who compiled.
 std::string place(const std::source_location& where) {
     const std::string_view file = where.file_name();
     const auto start = file.rfind("kernels/cuda/");
     return fmt::format("{}:{}", start == std::string_view::npos ? file : file.substr(start), where.line());
 }
 
-/// Errors that leave the device unusable for this process, found out at whatever call comes next.
-bool belongs_to_earlier_work(cudaError_t code) {
-    return code == cudaErrorIllegalAddress || code == cudaErrorMisalignedAddress || code == cudaErrorIllegalInstruction ||
-           code == cudaErrorLaunchFailure || code == cudaErrorAssert || code == cudaErrorHardwareStackError ||
-           code == cudaErrorECCUncorrectable || code == cudaErrorLaunchTimeout;
+void check(Status status, std::string_view what, std::initializer_list<Tensor> operands, std::source_location where) {
+    if (status.ok()) return;
+    const StatusText text = describe(status);
+    fail(text.kind == StatusKind::OutOfMemory ? Failure::OutOfMemory : Failure::Run, "cuda: {}{}: {}: {} ({}){}", what, list(operands),
+         text.name, text.text, place(where),
+         text.kind == StatusKind::EarlierWork
+             ? "; the cause may be an op before this one: CUDA_LAUNCH_BLOCKING=1 reports it where it happens"
+             : "");
 }
 
-}  // namespace
-
-void check(cudaError_t code, std::string_view what, std::initializer_list<Tensor> operands, std::source_location where) {
-    if (code == cudaSuccess) return;
-    cudaGetLastError();  // forgets it, where CUDA can: the next check would report it again
-    fail(code == cudaErrorMemoryAllocation ? Failure::OutOfMemory : Failure::Run, "cuda: {}{}: {}: {} ({}){}", what, list(operands),
-         cudaGetErrorName(code), cudaGetErrorString(code), place(where),
-         belongs_to_earlier_work(code) ? "; the cause may be an op before this one: CUDA_LAUNCH_BLOCKING=1 reports it where it happens"
-                                       : "");
-}
-
-void check(cublasStatus_t code, std::string_view what, std::initializer_list<Tensor> operands, std::source_location where) {
-    if (code == CUBLAS_STATUS_SUCCESS) return;
-    fail(code == CUBLAS_STATUS_ALLOC_FAILED ? Failure::OutOfMemory : Failure::Run, "cuda: {}{}: {}: {} ({})", what, list(operands),
-         cublasLtGetStatusName(code), cublasLtGetStatusString(code), place(where));
-}
-
-void report(cudaError_t code, const char* what) noexcept {
-    if (code != cudaSuccess) std::fprintf(stderr, "tandem: %s: %s\n", what, cudaGetErrorString(code));
+void report(Status status, const char* what) noexcept {
+    if (!status.ok()) std::fprintf(stderr, "tandem: %s: %s\n", what, std::string(describe(status).text).c_str());
 }
 
 }  // namespace tandem::cuda

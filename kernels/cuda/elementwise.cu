@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/element.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace tandem::cuda {
 
@@ -10,12 +11,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kElements = 8;  ///< a thread's share: 16 bytes of a 16-bit type
-
-template <class T>
-struct Matrix {
-    T* data;
-    std::int64_t stride;
-};
 
 struct Cast {
     __device__ float operator()(float /*old*/, float x) const { return x; }
@@ -38,7 +33,7 @@ constexpr bool kReadsOutput<Axpy> = true;
 template <int kCount, class F, class Y, class... X>
 __device__ void apply(F f, Y* y, const X*... x) {
     Pack<Y, kCount> out;
-    if constexpr (kReadsOutput<F>) out = *reinterpret_cast<const Pack<Y, kCount>*>(y);
+    if constexpr (kReadsOutput<F>) out = load<kCount>(y);
     const auto combine = [&](const auto&... in) {
 #pragma unroll
         for (int e = 0; e < kCount; ++e) {
@@ -46,8 +41,8 @@ __device__ void apply(F f, Y* y, const X*... x) {
             out.at[e] = narrow<Y>(f(old, widen(in.at[e])...));
         }
     };
-    combine(*reinterpret_cast<const Pack<X, kCount>*>(x)...);
-    *reinterpret_cast<Pack<Y, kCount>*>(y) = out;
+    combine(load<kCount>(x)...);
+    store(y, out);
 }
 
 /// Bytes: each operand once. Every element is read and written by one thread, so y may be an x.
@@ -65,51 +60,38 @@ __global__ void __launch_bounds__(kThreads) map(Extent extent, F f, Matrix<Y> y,
     }
 }
 
-/// Whether every row begins at a multiple of 16 bytes.
-template <class T>
-bool aligned(Extent extent, const Matrix<T>& x) {
-    const auto base = reinterpret_cast<std::uintptr_t>(x.data);
-    const auto row = static_cast<std::uint64_t>(x.stride) * sizeof(T);
-    return base % 16 == 0 && (extent.rows == 1 || row % 16 == 0);
-}
-
 template <int kCount, class F, class Y, class... X>
-cudaError_t enqueue(cudaStream_t stream, Extent extent, F f, Matrix<Y> y, Matrix<const X>... x) {
+Status enqueue_map(StreamHandle stream, Extent extent, F f, Matrix<Y> y, Matrix<const X>... x) {
     constexpr std::int64_t share = std::int64_t{kThreads} * kCount;
     const auto across = std::min<std::int64_t>((extent.columns + share - 1) / share, std::int64_t{1} << 20U);
     const auto down = std::min<std::int64_t>(extent.rows, 65535);
-    const dim3 grid(static_cast<unsigned>(across), static_cast<unsigned>(down));
-    map<kCount><<<grid, kThreads, 0, stream>>>(extent, f, y, x...);
-    return cudaGetLastError();
+    const Grid grid{static_cast<unsigned>(across), static_cast<unsigned>(down)};
+    return cuda::launch({"elementwise", grid, kThreads}, stream, map<kCount, F, Y, X...>, extent, f, y, x...);
 }
 
 template <class F, class Y, class... X>
-cudaError_t launch(cudaStream_t stream, Extent extent, F f, Matrix<Y> y, Matrix<const X>... x) {
-    if (aligned(extent, y) && (aligned(extent, x) && ...)) return enqueue<kElements>(stream, extent, f, y, x...);
-    return enqueue<1>(stream, extent, f, y, x...);
-}
-
-template <class T>
-Matrix<T> matrix(const Rows& x) {
-    return {static_cast<T*>(x.data), x.stride};
+Status launch_map(StreamHandle stream, Extent extent, F f, Matrix<Y> y, Matrix<const X>... x) {
+    if (aligned(extent, y) && (aligned(extent, x) && ...)) return enqueue_map<kElements>(stream, extent, f, y, x...);
+    return enqueue_map<1>(stream, extent, f, y, x...);
 }
 
 }  // namespace
 
-cudaError_t launch_cast(Extent extent, const Rows& x, const Rows& y, cudaStream_t stream) {
+Status launch_cast(Extent extent, const Rows& x, const Rows& y, StreamHandle stream) {
     return with_element(x.type, [&]<class X>(Tag<X>) {
-        return with_element(y.type, [&]<class Y>(Tag<Y>) { return launch(stream, extent, Cast{}, matrix<Y>(y), matrix<const X>(x)); });
+        return with_element(y.type, [&]<class Y>(Tag<Y>) { return launch_map(stream, extent, Cast{}, matrix<Y>(y), matrix<const X>(x)); });
     });
 }
 
-cudaError_t launch_add(Extent extent, const Rows& a, const Rows& b, const Rows& y, cudaStream_t stream) {
+Status launch_add(Extent extent, const Rows& a, const Rows& b, const Rows& y, StreamHandle stream) {
     return with_element(
-        y.type, [&]<class T>(Tag<T>) { return launch(stream, extent, Add{}, matrix<T>(y), matrix<const T>(a), matrix<const T>(b)); });
+        y.type, [&]<class T>(Tag<T>) { return launch_map(stream, extent, Add{}, matrix<T>(y), matrix<const T>(a), matrix<const T>(b)); });
 }
 
-cudaError_t launch_axpy(Extent extent, float alpha, const Rows& x, const Rows& y, cudaStream_t stream) {
+Status launch_axpy(Extent extent, float alpha, const Rows& x, const Rows& y, StreamHandle stream) {
     return with_element(x.type, [&]<class X>(Tag<X>) {
-        return with_element(y.type, [&]<class Y>(Tag<Y>) { return launch(stream, extent, Axpy{alpha}, matrix<Y>(y), matrix<const X>(x)); });
+        return with_element(y.type,
+                            [&]<class Y>(Tag<Y>) { return launch_map(stream, extent, Axpy{alpha}, matrix<Y>(y), matrix<const X>(x)); });
     });
 }
 

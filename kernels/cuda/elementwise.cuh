@@ -6,10 +6,10 @@
 namespace tandem::cuda {
 
 /// y = x, rounded to nearest even.
-cudaError_t launch_cast(Extent extent, const Rows& x, const Rows& y, cudaStream_t stream);
+Status launch_cast(Extent extent, const Rows& x, const Rows& y, StreamHandle stream);
 /// y = a + b, all of one type; summed in fp32. y may be a or b.
-cudaError_t launch_add(Extent extent, const Rows& a, const Rows& b, const Rows& y, cudaStream_t stream);
+Status launch_add(Extent extent, const Rows& a, const Rows& b, const Rows& y, StreamHandle stream);
 /// y += alpha x, in fp32.
-cudaError_t launch_axpy(Extent extent, float alpha, const Rows& x, const Rows& y, cudaStream_t stream);
+Status launch_axpy(Extent extent, float alpha, const Rows& x, const Rows& y, StreamHandle stream);
 
 }  // namespace tandem::cuda

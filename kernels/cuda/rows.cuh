@@ -2,9 +2,9 @@
 // kernels/base, whose messages (fmt, evaluated while compiling) it cannot parse.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include <cstdint>
+
+#include "kernels/cuda/handles.h"
 
 namespace tandem::cuda {
 

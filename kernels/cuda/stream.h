@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/base/stream.h"
-#include "kernels/cuda/check.h"
+#include "kernels/cuda/handles.h"
 
 namespace tandem::cuda {
 
@@ -16,10 +16,10 @@ public:
 
     [[nodiscard]] bool done() const override;
     void synchronize() const override;
-    [[nodiscard]] cudaEvent_t handle() const { return event_; }
+    [[nodiscard]] EventHandle handle() const { return event_; }
 
 private:
-    cudaEvent_t event_ = nullptr;
+    EventHandle event_ = nullptr;
 };
 
 /// Does not wait for the default stream, nor that for it.
@@ -33,13 +33,13 @@ public:
     void record(Event& event) override;
     void wait(const Event& event) override;
     void synchronize() override;
-    [[nodiscard]] cudaStream_t handle() const { return stream_; }
+    [[nodiscard]] StreamHandle handle() const { return stream_; }
 
 private:
-    cudaStream_t stream_ = nullptr;
+    StreamHandle stream_ = nullptr;
 };
 
-/// CUDA's own stream. Throws Run for a stream of another backend.
-[[nodiscard]] cudaStream_t native(const Stream& stream);
+/// The device's own stream. Throws Run for a stream of another backend.
+[[nodiscard]] StreamHandle native(const Stream& stream);
 
 }  // namespace tandem::cuda

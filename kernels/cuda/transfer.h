@@ -1,7 +1,8 @@
-// Tensors as rows of bytes, as CUDA's two-dimensional copies and fills take them.
+// Tensors as rows of bytes, as two-dimensional copies and fills take them.
 #pragma once
 
-#include "kernels/cuda/check.h"
+#include "kernels/base/tensor.h"
+#include "kernels/cuda/runtime.h"
 
 namespace tandem::cuda {
 
@@ -14,24 +15,17 @@ struct Bytes {
     /// `like`'s rows, packed, at `packed`.
     Bytes(void* packed, const Bytes& like) : base(static_cast<std::byte*>(packed)), rows(like.rows), row(like.row), stride(like.row) {}
 
-    [[nodiscard]] bool packed() const { return stride == row; }
-
     std::byte* base;
     std::size_t rows;
     std::size_t row;     ///< bytes of a row
     std::size_t stride;  ///< bytes from one row to the next
 };
 
-/// Rows of `from` into those of `to`, of equal number and length. CUDA bounds strides to 2 GiB, so what is packed on both sides
-/// goes as one piece of any length.
-inline cudaError_t copy(const Bytes& to, const Bytes& from, cudaMemcpyKind kind, cudaStream_t stream) {
-    if (to.packed() && from.packed()) return cudaMemcpyAsync(to.base, from.base, to.rows * to.row, kind, stream);
-    return cudaMemcpy2DAsync(to.base, to.stride, from.base, from.stride, to.row, to.rows, kind, stream);
+/// Rows of `from` into those of `to`, of equal number and length.
+inline Status copy(const Bytes& to, const Bytes& from, Direction direction, StreamHandle stream) {
+    return copy(RowsCopy{to.base, to.stride, from.base, from.stride, to.row, to.rows}, direction, stream);
 }
 
-inline cudaError_t fill_zero(const Bytes& x, cudaStream_t stream) {
-    if (x.packed()) return cudaMemsetAsync(x.base, 0, x.rows * x.row, stream);
-    return cudaMemset2DAsync(x.base, x.stride, 0, x.row, x.rows, stream);
-}
+inline Status fill_zero(const Bytes& x, StreamHandle stream) { return fill_zero(x.base, x.stride, x.row, x.rows, stream); }
 
 }  // namespace tandem::cuda

@@ -11,8 +11,8 @@
 
 #include "kernels/base/philox.h"
 #include "kernels/cuda/backend_cuda.h"
-#include "kernels/cuda/check.h"
-#include "kernels/cuda/lt_matmul.h"
+#include "kernels/cuda/native/lt_matmul.h"
+#include "kernels/cuda/native/toolkit_check.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/matmul.h"
@@ -32,8 +32,8 @@ public:
         check(cudaEventCreate(&end_), "making an event");
     }
     ~Timer() {
-        cuda::report(cudaEventDestroy(start_), "cudaEventDestroy");
-        cuda::report(cudaEventDestroy(end_), "cudaEventDestroy");
+        cuda::report({static_cast<int>(cudaEventDestroy(start_))}, "cudaEventDestroy");
+        cuda::report({static_cast<int>(cudaEventDestroy(end_))}, "cudaEventDestroy");
     }
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;

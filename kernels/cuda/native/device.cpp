@@ -3,7 +3,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "kernels/cuda/check.h"
+#include "kernels/cuda/native/toolkit_check.h"
 
 namespace tandem::cuda {
 

@@ -5,8 +5,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "kernels/base/backend.h"
-#include "kernels/cuda/toolkit.h"
+#include "kernels/cuda/matrix_products.h"
+#include "kernels/cuda/native/toolkit.h"
 
 namespace tandem::cuda {
 
@@ -29,20 +29,16 @@ struct ProductHash {
 /// One of cuBLASLt's ways to compute a product.
 using Algorithm = cublasLtMatmulAlgo_t;
 
-/// c = alpha a b (+ c), a and b both fp32, both bf16 or both fp16, c fp32 or that type. Sums in fp32; fp32 is never rounded to TF32.
-class LtMatmul {
+class LtMatmul final : public MatrixProducts {
 public:
-    /// What a product takes of ctx.workspace, bytes: always the same, so that memory is known before a GPU is asked for an algorithm.
-    static constexpr std::size_t kWorkspace = std::size_t{32} << 20U;
-
     LtMatmul();
-    ~LtMatmul();
+    ~LtMatmul() override;
     LtMatmul(const LtMatmul&) = delete;
     LtMatmul& operator=(const LtMatmul&) = delete;
 
     /// With the algorithm that cuBLASLt thinks fastest, asked for once for each Product: the same for the same operands, so that a
     /// run repeats bit for bit.
-    void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write);
+    void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
     void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write, const Algorithm& algorithm);
 
     /// Up to `count` algorithms, likely fastest first. Throws Run where cuBLASLt has none.

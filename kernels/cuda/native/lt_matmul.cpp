@@ -1,11 +1,12 @@
-#include "kernels/cuda/lt_matmul.h"
+#include "kernels/cuda/native/lt_matmul.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <tuple>
 
-#include "kernels/cuda/check.h"
+#include "kernels/cuda/native/toolkit_check.h"
+#include "kernels/cuda/scratch.h"
 #include "kernels/cuda/stream.h"
 
 namespace tandem::cuda {
@@ -64,7 +65,7 @@ private:
 struct Preference {
     explicit Preference(const Product& product) {
         check(cublasLtMatmulPreferenceInit(&opaque), "matmul");
-        set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{LtMatmul::kWorkspace});
+        set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{kMatmulWorkspace});
         set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, product.b_alignment);
         set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, product.a_alignment);
         set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, product.c_alignment);
@@ -153,12 +154,14 @@ void LtMatmul::run(Context& ctx, const Operand& a, const Operand& b, const Tenso
     Problem problem(a, b, c);
     // Given back when this returns, before the product has run: whatever takes these bytes next runs behind it in the same stream.
     const ArenaScope scope(ctx.workspace);
-    void* workspace = ctx.workspace.allocate("matmul workspace", DType::U8, {static_cast<std::int64_t>(kWorkspace)}).raw();
+    void* workspace = take_matmul_workspace(ctx).raw();
     const auto scale = static_cast<float>(alpha);
     const float keep = write == Write::Accumulate ? 1.0F : 0.0F;  // with 0, c is not read
     check(cublasLtMatmul(handle_, &problem.description, &scale, b.x.raw(), &problem.first, a.x.raw(), &problem.second, &keep, c.raw(),
-                         &problem.result, c.raw(), &problem.result, &algorithm, workspace, kWorkspace, native(ctx.stream)),
+                         &problem.result, c.raw(), &problem.result, &algorithm, workspace, kMatmulWorkspace, native(ctx.stream)),
           "matmul", {a.x, b.x, c});
 }
+
+std::unique_ptr<MatrixProducts> make_matrix_products() { return std::make_unique<LtMatmul>(); }
 
 }  // namespace tandem::cuda

@@ -1,0 +1,14 @@
+// What the cuda backend's ops take from the workspace, said once for the ops and for the dry run of them (kernels/cuda/dry/).
+// Sizes are functions of shapes alone, so that a plan needs no GPU.
+#pragma once
+
+#include "kernels/base/context.h"
+
+namespace tandem::cuda {
+
+/// Always the same, so that memory is known before a GPU is asked for an algorithm.
+inline constexpr std::int64_t kMatmulWorkspace = std::int64_t{32} << 20U;
+
+inline Tensor take_matmul_workspace(Context& ctx) { return ctx.workspace.allocate("matmul workspace", DType::U8, {kMatmulWorkspace}); }
+
+}  // namespace tandem::cuda

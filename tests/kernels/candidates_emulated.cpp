@@ -1,0 +1,28 @@
+#include <algorithm>
+
+#include "kernels/cuda/backend_cuda.h"
+#include "tests/kernels/candidates.h"
+#include "tests/kernels/op_case.h"
+#include "tests/support/emulator/emulator.h"
+
+namespace tandem::test {
+
+namespace {
+
+std::unique_ptr<Backend> emulated(emulator::Order order) {
+    emulator::set_order(order);
+    return std::make_unique<CudaBackend>(0);
+}
+
+/// OpCase::op of everything that the cuda backend has.
+std::vector<std::string> ops() { return {"elementwise", "matmul", "linear"}; }
+
+}  // namespace
+
+std::vector<Candidate> candidates() {
+    return {{"emulated", [] { return emulated(emulator::Order::Forward); }, {DType::F32, DType::BF16, DType::F16}, ops()},
+            // Results that depend on which thread comes first show here.
+            {"emulated_shuffled", [] { return emulated(emulator::Order::Shuffled); }, {DType::BF16}, ops()}};
+}
+
+}  // namespace tandem::test

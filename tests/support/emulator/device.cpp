@@ -1,0 +1,27 @@
+#include "kernels/cuda/device.h"
+
+#include "tests/support/emulator/memory.h"
+
+namespace tandem::cuda {
+
+void select_device(int device) {
+    if (device != 0) fail(Failure::Configuration, "cuda: there is no GPU {}: the emulator has one", device);
+}
+
+DeviceFacts describe_device(int /*device*/) {
+    DeviceFacts facts;
+    facts.name = "emulated GPU";
+    facts.architecture = "sm_80";
+    facts.memory = emulator::memory().capacity();
+    facts.free = facts.memory - emulator::memory().used();
+    facts.multiprocessors = 4;
+    facts.compiled = true;
+    return facts;
+}
+
+std::string built_versions() { return "the emulator"; }
+std::string found_versions() { return "no driver: kernels run on the host"; }
+
+PluginFacts examine() { return {built_versions(), found_versions(), "", {describe_device(0)}}; }
+
+}  // namespace tandem::cuda

@@ -1,0 +1,231 @@
+#include "kernels/cuda/runtime.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "kernels/cuda/launch.cuh"
+#include "tests/support/emulator/block.h"
+#include "tests/support/emulator/emulator.h"
+#include "tests/support/emulator/memory.h"
+#include "tests/support/emulator/streams.h"
+
+namespace {
+
+// Numbers of CUDA's own.
+constexpr int kInvalidValue = 1, kMemoryAllocation = 2, kLaunchFailure = 719;
+
+std::string last_fault;
+tandem::emulator::Order order = tandem::emulator::Order::Forward;
+std::map<std::uintptr_t, std::size_t>& pinned() {
+    static auto* all = new std::map<std::uintptr_t, std::size_t>;
+    return *all;
+}
+std::set<CUstream_st*>& streams() {
+    static auto* all = new std::set<CUstream_st*>;
+    return *all;
+}
+
+bool is_pinned(const void* address) {
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    auto next = pinned().upper_bound(at);
+    if (next == pinned().begin()) return false;
+    --next;
+    return at < next->first + next->second;
+}
+
+tandem::cuda::Status failed(std::string fault) {
+    if (fault.empty()) return {};
+    last_fault = std::move(fault);
+    return {kLaunchFailure};
+}
+
+/// Rows, checked where they are the device's.
+std::string copy_rows(const tandem::cuda::RowsCopy& what, tandem::cuda::Direction direction) {
+    using tandem::cuda::Direction;
+    auto& memory = tandem::emulator::memory();
+    const tandem::emulator::Memory::Open open(memory);
+    for (std::size_t i = 0; i < what.rows; ++i) {
+        auto* to = static_cast<std::byte*>(what.to) + i * what.to_stride;
+        const auto* from = static_cast<const std::byte*>(what.from) + i * what.from_stride;
+        if (direction != Direction::HostToDevice)
+            if (auto wrong = memory.outside(from, what.row); !wrong.empty()) return "copy: the source is " + wrong;
+        if (direction != Direction::DeviceToHost)
+            if (auto wrong = memory.written(to, what.row); !wrong.empty()) return "copy: the target is " + wrong;
+        std::memmove(to, from, what.row);
+    }
+    return "";
+}
+
+}  // namespace
+
+std::string CUstream_st::drain(std::uint64_t number) {
+    std::string fault;
+    while (!queue.empty() && queue.front().number <= number) {
+        const Item item = std::move(queue.front());
+        queue.pop_front();
+        if (fault.empty()) fault = item.work();
+    }
+    return fault;
+}
+
+namespace tandem::emulator {
+
+void set_order(Order wanted) { order = wanted; }
+std::string take_fault() { return std::exchange(last_fault, {}); }
+std::uint64_t launches() { return launches_run(); }
+void set_memory(std::size_t bytes) { memory().set_capacity(bytes); }
+
+}  // namespace tandem::emulator
+
+namespace tandem::cuda {
+
+Status enqueue(const Launch& how, const KernelCall& call, StreamHandle stream) {
+    emulator::Work work;
+    work.name = how.name;
+    work.grid = {how.grid.x, how.grid.y, how.grid.z};
+    work.block = {how.threads, 1, 1};
+    work.shared_bytes = how.shared_bytes;
+    work.kernel = call.kernel;
+    work.invoke = call.invoke;
+    if (how.grid.y > 65535 || how.grid.z > 65535)
+        return failed(fmt::format("{}: a grid of {} x {} x {}", how.name, how.grid.x, how.grid.y, how.grid.z));
+    for (int i = 0; i < call.count; ++i) {
+        const std::size_t place = (work.arguments.size() + 15) / 16 * 16;
+        work.argument_places.push_back(place);
+        work.arguments.resize(place + call.sizes[i]);
+        std::memcpy(work.arguments.data() + place, call.arguments[i], call.sizes[i]);
+    }
+    if (work.arguments.size() > 4096) return failed(fmt::format("{}: {} bytes of arguments", how.name, work.arguments.size()));
+    stream->push([work = std::move(work)] { return emulator::run(work, order); });
+    return {};
+}
+
+Status allocate(std::size_t bytes, void** base) {
+    *base = emulator::memory().allocate(bytes);
+    return {*base == nullptr ? kMemoryAllocation : 0};
+}
+
+/// Waits for everything, as cudaFree does.
+Status release(void* base) {
+    std::string fault;
+    for (CUstream_st* stream : streams())
+        if (auto wrong = stream->drain(stream->enqueued); fault.empty()) fault = std::move(wrong);
+    if (!emulator::memory().release(base)) return {kInvalidValue};
+    return failed(std::move(fault));
+}
+
+Status allocate_pinned(std::size_t bytes, void** base) {
+    *base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (*base == MAP_FAILED) return {kMemoryAllocation};
+    pinned()[reinterpret_cast<std::uintptr_t>(*base)] = bytes;
+    return {};
+}
+
+Status release_pinned(void* base) {
+    const auto found = pinned().find(reinterpret_cast<std::uintptr_t>(base));
+    if (found == pinned().end()) return {kInvalidValue};
+    std::string fault;
+    for (CUstream_st* stream : streams())
+        if (auto wrong = stream->drain(stream->enqueued); fault.empty()) fault = std::move(wrong);
+    munmap(base, found->second);
+    pinned().erase(found);
+    return failed(std::move(fault));
+}
+
+Status memory_info(std::size_t* free, std::size_t* total) {
+    *total = emulator::memory().capacity();
+    *free = *total - emulator::memory().used();
+    return {};
+}
+
+Status copy(const RowsCopy& what, Direction direction, StreamHandle stream) {
+    if (direction == Direction::HostToDevice && !is_pinned(what.from)) {
+        std::vector<std::byte> staged(what.row * what.rows);
+        for (std::size_t i = 0; i < what.rows; ++i)
+            std::memcpy(staged.data() + i * what.row, static_cast<const std::byte*>(what.from) + i * what.from_stride, what.row);
+        stream->push([what, direction, staged = std::move(staged)] {
+            return copy_rows({what.to, what.to_stride, staged.data(), what.row, what.row, what.rows}, direction);
+        });
+        return {};
+    }
+    stream->push([what, direction] { return copy_rows(what, direction); });
+    if (direction == Direction::DeviceToHost && !is_pinned(what.to)) return synchronize_stream(stream);
+    return {};
+}
+
+Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, StreamHandle stream) {
+    stream->push([=]() -> std::string {
+        auto& memory = emulator::memory();
+        const emulator::Memory::Open open(memory);
+        for (std::size_t i = 0; i < rows; ++i) {
+            auto* to = static_cast<std::byte*>(base) + i * stride;
+            if (auto wrong = memory.written(to, row); !wrong.empty()) return "fill: the target is " + wrong;
+            std::memset(to, 0, row);
+        }
+        return "";
+    });
+    return {};
+}
+
+Status make_stream(StreamHandle* stream) {
+    *stream = new CUstream_st;
+    streams().insert(*stream);
+    return {};
+}
+
+Status destroy_stream(StreamHandle stream) {
+    std::string fault = stream->drain(stream->enqueued);
+    streams().erase(stream);
+    delete stream;
+    return failed(std::move(fault));
+}
+
+Status synchronize_stream(StreamHandle stream) { return failed(stream->drain(stream->enqueued)); }
+
+Status make_event(EventHandle* event) {
+    *event = new CUevent_st;
+    return {};
+}
+
+Status destroy_event(EventHandle event) {
+    delete event;
+    return {};
+}
+
+Status record_event(EventHandle event, StreamHandle stream) {
+    stream->push([] { return std::string(); });
+    *event = {stream, stream->enqueued};
+    return {};
+}
+
+Status wait_event(StreamHandle stream, EventHandle event) {
+    if (event->stream == nullptr || event->stream == stream) return {};
+    stream->push(
+        [other = event->stream, number = event->number] { return streams().contains(other) ? other->drain(number) : std::string(); });
+    return {};
+}
+
+Status synchronize_event(EventHandle event) {
+    if (event->stream == nullptr || !streams().contains(event->stream)) return {};
+    return failed(event->stream->drain(event->number));
+}
+
+/// Work that is asked about gets on, or who polls would wait for ever.
+Status query_event(EventHandle event, bool* done) {
+    *done = event->stream == nullptr || !streams().contains(event->stream) || event->done();
+    return *done ? Status{} : synchronize_event(event);
+}
+
+StatusText describe(Status status) {
+    if (status.code == kMemoryAllocation) return {"cudaErrorMemoryAllocation", "out of memory (emulated)", StatusKind::OutOfMemory};
+    if (status.code == kLaunchFailure) return {"cudaErrorLaunchFailure", last_fault, StatusKind::EarlierWork};
+    return {"cudaErrorInvalidValue", "invalid argument (emulated)", StatusKind::Other};
+}
+
+}  // namespace tandem::cuda
