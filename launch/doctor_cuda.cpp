@@ -31,7 +31,7 @@ Json examine_cuda() {
                   {"missing_ops", Json::array()}};
     try {
         const BackendPlugin& plugin = open_cuda(files);
-        const PluginFacts found = plugin.examine();
+        const PluginFacts found = plugin.examine(Examine::FreeMemory);
         facts["built_with"] = found.built_with;
         facts["found"] = found.found;
         for (const DeviceFacts& device : found.devices) facts["devices"].push_back(describe(device));

@@ -25,16 +25,17 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.argument("CONFIG", file, "the run's configuration, an INI file").configuration(overrides);
     line.flag("json", json, "print one JSON object");
     if (!line.parse(arguments)) return 0;
-    const RunConfig config = load_run_config(file, overrides, Purpose::Eval);
-    check_device(config);
+    RunConfig config = load_run_config(file, overrides, Purpose::Eval);
+    const DevicePlace place = place_of_rank(config, runtime.world(), runtime.local_rank(), runtime.hostname());
+    config = on_device(config, place);
     const RankLayout layout = resolve_layout(config, runtime.size(), Purpose::Eval);
     Mesh mesh(runtime.world(), mesh_of(layout));
 
     const int threads = runtime.threads_per_rank();
     OpenedModel opened = open_model(config, Trained::Nothing);
-    const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size()));
-    require_available(plan, runtime.world(), runtime.local_size());
-    Device device = make_device(config, threads);
+    const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size(), place));
+    require_available(plan, runtime.world(), runtime.local_size(), place.backend);
+    Device device = make_device(config, threads, place);
     const StagePlan& stage = plan.stages[static_cast<std::size_t>(mesh.place().pipeline)];
     reserve(device, stage.bytes);
     const TextTools tools = load_text_tools(config);

@@ -33,11 +33,12 @@ int train(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.flag("trace", trace, "write output.dir/trace.json: what every rank did when, for chrome://tracing or ui.perfetto.dev");
     if (!line.parse(arguments)) return 0;
     const RunConfig config = load_run_config(file, overrides, Purpose::Train);
-    check_device(config);
+    // What keeps a device from being used at all costs nothing to find out, and comes before anything is written.
+    (void)place_on_device(config, runtime.local_rank());
     std::error_code ignored;
     if (runtime.rank() == 0) std::filesystem::remove(std::filesystem::path(config.output.dir) / "failure.json", ignored);
     try {
-        Trainer trainer(config, {runtime.world(), runtime.threads_per_rank(), runtime.local_size(), runtime.rank() == 0 ? stdout : nullptr,
+        Trainer trainer(config, {runtime.world(), runtime.threads_per_rank(), runtime.local_size(), runtime.local_rank(), runtime.rank() == 0 ? stdout : nullptr,
                                  runtime.hostname(), TANDEM_VERSION, trace});
         return trainer.run();
     } catch (const Error& error) {

@@ -15,9 +15,10 @@ namespace tandem {
 /// One card as its driver describes it.
 struct DeviceFacts {
     std::string name;          ///< "NVIDIA H200"
+    std::string id;            ///< tells the cards of all hosts apart: "GPU-3f2a..." (its UUID)
     std::string architecture;  ///< "sm_90"
     std::size_t memory = 0;    ///< bytes
-    std::size_t free = 0;      ///< bytes, now
+    std::size_t free = 0;      ///< bytes, now; 0 where it was not asked for
     int multiprocessors = 0;
     bool compiled = false;  ///< machine code for this architecture is in the shared object
 };
@@ -30,6 +31,9 @@ struct PluginFacts {
     std::vector<DeviceFacts> devices;
 };
 
+/// Asking for free memory makes this process take some hundred MiB of every card, until it ends.
+enum class Examine : std::uint8_t { Facts, FreeMemory };
+
 struct BackendPlugin {
     const char* abi;  ///< first, so that a table of any version can be refused
     /// Throws Error: Configuration where there is no such device, Run for what the device's library reports.
@@ -37,7 +41,7 @@ struct BackendPlugin {
     /// Ops of Backend that the shared object lacks; calling one throws Configuration. Empty: a model can be trained.
     std::vector<std::string> (*missing_ops)();
     /// Does not throw for what is wrong with the machine: that is in `failure`.
-    PluginFacts (*examine)();
+    PluginFacts (*examine)(Examine what);
 };
 
 /// The name of the one exported function, and its type.

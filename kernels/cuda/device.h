@@ -19,6 +19,6 @@ void select_device(int device);
 [[nodiscard]] std::string found_versions();
 
 /// BackendPlugin::examine
-[[nodiscard]] PluginFacts examine();
+[[nodiscard]] PluginFacts examine(Examine what);
 
 }  // namespace tandem::cuda

@@ -76,5 +76,7 @@ private:
 std::unique_ptr<DryBackend> make_dry_ref_backend();
 /// Models the cpu backend with `threads` threads on this processor.
 std::unique_ptr<DryBackend> make_dry_cpu_backend(int threads);
+/// Models the cuda backend; needs no GPU.
+std::unique_ptr<DryBackend> make_dry_cuda_backend();
 
 }  // namespace tandem

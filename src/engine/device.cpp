@@ -28,39 +28,95 @@ void check_type(const Backend& backend, const RunConfig& config) {
 
 }  // namespace
 
-void check_device(const RunConfig& config) {
-    if (config.device.backend != DeviceBackend::Cuda) return;
-    // No model runs on GPUs in this version. What keeps the CUDA part from being used at all (not built, no driver) comes first,
-    // because only the user can change that.
-    std::string reason;
-    try {
-        reason = fmt::format("this version of tandem lacks these ops for GPUs: {}", fmt::join(open_cuda().missing_ops(), ", "));
-    } catch (const Error& error) {
-        reason = error.what();
-    }
-    fail(Failure::Configuration, "{}: device.backend = cuda: {}; device.backend = cpu (or auto) needs no GPU",
-         config.origin("device.backend"), reason);
+namespace {
+
+/// The GPU of this process, or why there is none.
+GpuPlace find_gpu(int local_rank) {
+    const BackendPlugin& plugin = open_cuda();
+    if (const auto missing = plugin.missing_ops(); !missing.empty())
+        fail(Failure::Configuration, "this version of tandem lacks these ops for GPUs: {}", fmt::join(missing, ", "));
+    const PluginFacts facts = plugin.examine(Examine::Facts);
+    if (!facts.failure.empty() || facts.devices.empty()) fail(Failure::Configuration, "{}", facts.failure);
+    GpuPlace gpu;
+    gpu.device = local_rank % static_cast<int>(facts.devices.size());
+    const DeviceFacts& card = facts.devices[static_cast<std::size_t>(gpu.device)];
+    if (!card.compiled)
+        fail(Failure::Configuration, "GPU {} is a {} ({}), and this was built with {}", gpu.device, card.name, card.architecture,
+             facts.built_with);
+    gpu.name = card.name;
+    gpu.id = card.id;
+    gpu.memory = card.memory;
+    return gpu;
 }
 
-Device make_device(const RunConfig& config, int threads) {
-    check_device(config);
+}  // namespace
+
+DevicePlace place_on_device(const RunConfig& config, int local_rank) {
+    DevicePlace place;
+    switch (config.device.backend) {
+        case DeviceBackend::Ref: place.backend = DeviceBackend::Ref; return place;
+        case DeviceBackend::Cpu: return place;
+        default: break;
+    }
+    try {
+        place.gpu = find_gpu(local_rank);
+        place.backend = DeviceBackend::Cuda;
+    } catch (const Error& error) {
+        if (config.device.backend == DeviceBackend::Cuda) {
+            fail(Failure::Configuration, "{}: device.backend = cuda: {}; device.backend = cpu (or auto) needs no GPU",
+                 config.origin("device.backend"), error.what());
+        }
+        if (!missing_library(CudaFiles{}.driver)) place.note = fmt::format("there is an NVIDIA driver, but the CPU is used: {}", error.what());
+    }
+    return place;
+}
+
+DevicePlace place_of_rank(const RunConfig& config, Communicator& world, int local_rank, const std::string& host) {
+    DevicePlace place = place_on_device(config, local_rank);
+    // A line of its own for each card: ranks of one host that see the same card share it.
+    const bool here = place.backend == DeviceBackend::Cuda;
+    const std::string mine = here ? host + "\n" + place.gpu.id : "";
+    int with = 0, sharing = 0;
+    const auto all = world.gather(mine);
+    for (const std::string& other : all) {
+        if (!other.empty()) ++with;
+        if (other == mine) ++sharing;
+    }
+    if (with != 0 && with != static_cast<int>(all.size())) {
+        fail(Failure::Configuration, "device.backend = auto: {} of {} ranks see a GPU and the others do not; set device.backend = cpu, or start the job where "
+             "every rank has one", with, all.size());
+    }
+    if (here) place.gpu.sharing = sharing;
+    return place;
+}
+
+RunConfig on_device(RunConfig config, const DevicePlace& place) {
+    config.device.backend = place.backend;
+    return config;
+}
+
+Device make_device(const RunConfig& config, int threads, const DevicePlace& place) {
     Device device;
-    if (config.device.backend == DeviceBackend::Ref) {
-        device.backend = make_ref_backend();
-    } else {
-        device.backend = make_cpu_backend(threads_of(config, threads));
+    switch (place.backend) {
+        case DeviceBackend::Ref: device.backend = make_ref_backend(); break;
+        case DeviceBackend::Cuda: device.backend = make_cuda_backend(place.gpu.device); break;
+        default: device.backend = make_cpu_backend(threads_of(config, threads)); break;
     }
     check_type(*device.backend, config);
     device.stream = device.backend->make_stream();
     return device;
 }
 
+Device make_device(const RunConfig& config, int threads) { return make_device(config, threads, place_on_device(config, 0)); }
+
 void reserve(Device& device, const MemoryBytes& capacities) { device.memory = std::make_unique<DeviceMemory>(*device.backend, capacities); }
 
 void reserve_up_to(Device& device, std::size_t limit) { device.memory = std::make_unique<DeviceMemory>(*device.backend, limit); }
 
 DryDevice make_dry_device(const RunConfig& config, int threads) {
-    auto backend = config.device.backend == DeviceBackend::Ref ? make_dry_ref_backend() : make_dry_cpu_backend(threads_of(config, threads));
+    auto backend = config.device.backend == DeviceBackend::Ref    ? make_dry_ref_backend()
+                   : config.device.backend == DeviceBackend::Cuda ? make_dry_cuda_backend()
+                                                                  : make_dry_cpu_backend(threads_of(config, threads));
     check_type(*backend, config);
     DryDevice dry{{}, backend.get()};
     dry.device.stream = backend->make_stream();

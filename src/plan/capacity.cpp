@@ -51,12 +51,26 @@ std::optional<std::size_t> available_memory() {
     return std::nullopt;
 }
 
-Capacity capacity_here(const RunConfig& config, int local_ranks) {
-    const std::size_t machine = machine_memory();
-    const std::size_t share = machine / static_cast<std::size_t>(local_ranks);
-    if (config.device.memory_limit && *config.device.memory_limit <= share) return {*config.device.memory_limit, "device.memory_limit"};
-    return {share, local_ranks == 1 ? fmt::format("this machine's {}", human_bytes(machine))
-                                    : fmt::format("this machine's {} for {} ranks", human_bytes(machine), local_ranks)};
+namespace {
+
+Capacity capacity_of(const DevicePlace& place, int local_ranks) {
+    const bool gpu = place.backend == DeviceBackend::Cuda;
+    const auto ranks = static_cast<std::size_t>(gpu ? place.gpu.sharing : local_ranks);
+    const std::size_t all = gpu ? place.gpu.memory : machine_memory();
+    const std::string whose = gpu ? fmt::format("the {} of GPU {} ({}) without the driver's {}", human_bytes(all), place.gpu.device,
+                                                place.gpu.name, human_bytes(kGpuContext))
+                                  : fmt::format("this machine's {}", human_bytes(all));
+    const std::size_t context = gpu ? kGpuContext : 0;
+    return {all / ranks > context ? all / ranks - context : 0, ranks == 1 ? whose : fmt::format("{} for {} ranks", whose, ranks)};
+}
+
+}  // namespace
+
+Capacity capacity_here(const RunConfig& config, int local_ranks, const DevicePlace& place) {
+    Capacity capacity = capacity_of(place, local_ranks);
+    if (config.device.memory_limit && *config.device.memory_limit <= capacity.bytes)
+        return {*config.device.memory_limit, "device.memory_limit"};
+    return capacity;
 }
 
 std::vector<Suggestion> suggest_savings(const PlanSubject& subject, const MemoryPlan& plan, std::size_t capacity) {
@@ -159,14 +173,15 @@ MemoryPlan agreed_plan(const PlanSubject& subject, MemoryPlan plan, Communicator
                        static_cast<int>(-most_frugal[1]));
 }
 
-void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks) {
+void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks, DeviceBackend backend) {
     // Of ranks that are all here each stage's need is known; of some of them, that each may be of the stage that needs most.
     const auto here = static_cast<std::size_t>(local_ranks);
-    const std::size_t most = plan.peak() + plan.host();
+    const bool on_host = backend != DeviceBackend::Cuda;
+    const std::size_t most = (on_host ? plan.peak() : 0) + plan.host();
     std::size_t need = most * here;
     if (local_ranks == world.size()) {
         need = 0;
-        for (const StagePlan& stage : plan.stages) need += (stage.peak() + stage.host) * here / plan.stages.size();
+        for (const StagePlan& stage : plan.stages) need += ((on_host ? stage.peak() : 0) + stage.host) * here / plan.stages.size();
     }
     const std::size_t available = available_memory().value_or(need);
     std::array<std::int64_t, 2> worst = {need > available ? static_cast<std::int64_t>(need - available) : 0,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "src/engine/device.h"
 #include "src/plan/memory_plan.h"
 
 namespace tandem {
@@ -20,8 +21,12 @@ struct Capacity {
 /// MemAvailable of /proc/meminfo, bytes; nothing where the kernel does not say.
 [[nodiscard]] std::optional<std::size_t> available_memory();
 
-/// The least of device.memory_limit and this machine's memory, shared by its `local_ranks` ranks.
-[[nodiscard]] Capacity capacity_here(const RunConfig& config, int local_ranks);
+/// What the driver's context and the libraries' handles take of a GPU for each rank, besides the arenas, bytes. A CPU has neither.
+inline constexpr std::size_t kGpuContext = std::size_t{600} << 20U;
+
+/// The least of device.memory_limit and the memory of where a rank computes: its GPU's, less kGpuContext, shared by the ranks on it; else this
+/// machine's, shared by its `local_ranks` ranks.
+[[nodiscard]] Capacity capacity_here(const RunConfig& config, int local_ranks, const DevicePlace& place);
 
 /// A change of the configuration, and what the run would need with it.
 struct Suggestion {
@@ -44,10 +49,10 @@ struct Suggestion {
 /// all do, for their programs must fit together. Collective over `world`.
 [[nodiscard]] MemoryPlan agreed_plan(const PlanSubject& subject, MemoryPlan plan, Communicator& world);
 
-/// Other programs use memory, too: throws OutOfMemory where the ranks of some host need more than it has to give right now. Collective
-/// over `world`, before anything is allocated. (What is chosen by itself follows the machine's memory, not this figure, so that it
-/// is the same in every run.)
-void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks);
+/// Other programs use memory, too: throws OutOfMemory where the ranks of some host need more than it has to give right now (on GPUs: for
+/// what lives in the host's memory besides; a card that has too little says so when it is reserved). Collective over `world`, before
+/// anything is allocated. (What is chosen by itself follows the machine's memory, not this figure, so that it is the same in every run.)
+void require_available(const MemoryPlan& plan, Communicator& world, int local_ranks, DeviceBackend backend);
 
 /// "weights 266.0 MiB, gradients 18.6 MiB, ...": the kinds that are not empty.
 [[nodiscard]] std::string describe(const MemoryBytes& bytes);

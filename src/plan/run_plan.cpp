@@ -5,12 +5,10 @@
 namespace tandem {
 namespace {
 
-/// What the driver's context and the libraries' handles take of a GPU besides the arenas; a CPU has neither.
-constexpr std::size_t kGpuContext = std::size_t{600} << 20U;
-
-/// The configuration as planned: a hardware file without GPUs means the cpu backend.
+/// The configuration as planned: what a hardware file has is what device.backend = auto would find there.
 RunConfig on_hardware(RunConfig config, const Hardware& hardware) {
-    if (config.device.backend == DeviceBackend::Auto && hardware.gpus.front().backend == "cpu") config.device.backend = DeviceBackend::Cpu;
+    if (config.device.backend == DeviceBackend::Auto)
+        config.device.backend = hardware.gpus.front().backend == "cpu" ? DeviceBackend::Cpu : DeviceBackend::Cuda;
     return config;
 }
 

@@ -47,8 +47,9 @@ RankLayout one_rank(const RunConfig& config) {
 
 /// One rank's engine with random weights.
 struct Bench {
-    Bench(const RunConfig& config_, int threads, const MemoryPlan& plan, std::unique_ptr<Backend> backend) : config(config_) {
-        device = make_device(config, threads);
+    Bench(const RunConfig& config_, int threads, const DevicePlace& place, const MemoryPlan& plan, std::unique_ptr<Backend> backend)
+        : config(config_) {
+        device = make_device(config, threads, place);
         if (backend) device.backend = std::move(backend);
         reserve(device, plan.bytes());
         const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
@@ -91,15 +92,16 @@ double StepProfile::median_seconds() const {
 }
 
 StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps) {
-    RunConfig config = given;
+    const DevicePlace place = place_on_device(given, 0);
+    RunConfig config = on_device(given, place);
     config.model.init = ModelInit::Random;
     StepProfile profile;
     const auto start = Clock::now();
-    const MemoryPlan plan = plan_that_fits({config, one_rank(config), Purpose::Train, threads}, capacity_here(config, 1));
+    const MemoryPlan plan = plan_that_fits({config, one_rank(config), Purpose::Train, threads}, capacity_here(config, 1, place));
     const std::int64_t vocabulary = load_model_config(config.model.path).vocabulary;
     const RandomRows rows(config.training.micro_batch_size, config.data.max_seq_length, vocabulary);
     {
-        Bench bench(config, threads, plan, nullptr);
+        Bench bench(config, threads, place, plan, nullptr);
         bench.step(1, rows);
         profile.start_seconds = seconds_since(start);
         for (std::int64_t s = 2; s <= steps + 1; ++s) {
@@ -111,18 +113,18 @@ StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps
         profile.memory_peak_bytes = bench.device.memory->peak();
     }
     profile.rss_peak_bytes = peak_resident_memory();
-    auto timed = std::make_unique<TimedBackend>(make_device(config, threads).backend);
+    auto timed = std::make_unique<TimedBackend>(make_device(config, threads, place).backend);
     TimedBackend& counter = *timed;
-    Bench bench(config, threads, plan, std::move(timed));
+    Bench bench(config, threads, place, plan, std::move(timed));
     bench.step(1, rows);
     counter.counts().clear();
     bench.step(2, rows);
     profile.ops = counter.counts();
     for (const auto& [call, record] : profile.ops.calls()) profile.op_seconds += record.seconds;
     profile.tokens = config.training.global_batch_size * config.data.max_seq_length;
-    const int used = threads_of(config, threads);
-    profile.matmul_tflops = matmul_tflops(used, config.model.dtype == DType::F32 ? DType::F32 : DType::BF16);
-    profile.memory_gb_s = 2 * copy_bandwidth(used);
+    const auto plain = make_device(config, threads, place).backend;
+    profile.matmul_tflops = matmul_tflops(*plain, config.model.dtype == DType::F32 ? DType::F32 : DType::BF16);
+    profile.memory_gb_s = 2 * (place.backend == DeviceBackend::Cuda ? copy_bandwidth(*plain) : copy_bandwidth(threads_of(config, threads)));
     profile.matmul_bound_seconds = matmul_flops(profile.ops) / (profile.matmul_tflops * 1e12);
     return profile;
 }

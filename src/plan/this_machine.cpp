@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <thread>
 
-#include "kernels/base/backend.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/matmul.h"
 #include "parallel/processors.h"
@@ -43,24 +43,44 @@ double copy_bandwidth(int threads) {
     return sum;
 }
 
-double matmul_tflops(int threads, DType type) {
-    constexpr std::int64_t n = 1024;
-    const auto backend = make_cpu_backend(threads);
-    const auto stream = backend->make_stream();
-    DeviceMemory memory(*backend, std::size_t{1} << 30U);
-    Context ctx{*backend, *stream, memory[MemoryKind::Workspace]};
-    Arena& arena = memory[MemoryKind::Activations];
+namespace {
+
+/// Two matrices of zeros and a third on a device, and the shortest time of `work` on them.
+template <class F>
+double least_seconds(Backend& backend, DType type, std::int64_t n, F&& work) {
+    const auto stream = backend.make_stream();
+    Arena arena(backend, MemoryKind::Activations, 3 * (static_cast<std::size_t>(n * n) * size_of(type) + Arena::kAlignment));
+    Arena workspace(backend, MemoryKind::Workspace, std::size_t{256} << 20U);
+    Context ctx{backend, *stream, workspace};
     const Tensor a = arena.allocate("a", type, {n, n}), b = arena.allocate("b", type, {n, n}), c = arena.allocate("c", type, {n, n});
     ops::zero(ctx, a);
     ops::zero(ctx, b);
-    double best = 0;
+    stream->synchronize();
+    double least = std::numeric_limits<double>::infinity();
     for (const auto start = Clock::now(); seconds_since(start) < kSeconds;) {
         const auto one = Clock::now();
-        ops::matmul(ctx, a, b, c);
+        work(ctx, a, b, c);
         stream->synchronize();
-        best = std::max(best, 2.0 * n * n * n / seconds_since(one) / 1e12);
+        least = std::min(least, seconds_since(one));
     }
-    return best;
+    return least;
+}
+
+/// Large enough that the device, not the start of its work, is measured.
+std::int64_t matrix_side(const Backend& backend) { return backend.name() == "cuda" ? 8192 : 1024; }
+
+}  // namespace
+
+double copy_bandwidth(Backend& backend) {
+    const std::int64_t n = matrix_side(backend);
+    const auto copy = [](Context& ctx, const Tensor& a, const Tensor&, const Tensor& c) { ops::cast(ctx, a, c); };
+    return static_cast<double>(n * n) * size_of(DType::F32) / least_seconds(backend, DType::F32, n, copy) / 1e9;
+}
+
+double matmul_tflops(Backend& backend, DType type) {
+    const auto n = static_cast<double>(matrix_side(backend));
+    const auto multiply = [](Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c) { ops::matmul(ctx, a, b, c); };
+    return 2 * n * n * n / least_seconds(backend, type, matrix_side(backend), multiply) / 1e12;
 }
 
 Hardware measure_this_machine(int ranks, int threads) {
@@ -73,8 +93,9 @@ Hardware measure_this_machine(int ranks, int threads) {
     gpu.memory = machine_memory() / static_cast<std::size_t>(ranks);
     // Ranks with more threads than there are processors take turns.
     const double turns = std::min(1.0, static_cast<double>(affinity().size()) / (static_cast<double>(ranks) * threads));
-    gpu.bf16_tflops = turns * matmul_tflops(threads, DType::BF16);
-    gpu.fp32_tflops = turns * matmul_tflops(threads, DType::F32);
+    const auto backend = make_cpu_backend(threads);
+    gpu.bf16_tflops = turns * matmul_tflops(*backend, DType::BF16);
+    gpu.fp32_tflops = turns * matmul_tflops(*backend, DType::F32);
     gpu.sustained_tflops = gpu.bf16_tflops;
     gpu.memory_bandwidth = turns * 2 * copy_bandwidth(threads);
     h.gpus.assign(static_cast<std::size_t>(ranks), gpu);

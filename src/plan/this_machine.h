@@ -1,6 +1,7 @@
 // This machine as a hardware description: a fraction of a second of measuring.
 #pragma once
 
+#include "kernels/base/backend.h"
 #include "src/plan/hardware.h"
 
 namespace tandem {
@@ -12,7 +13,10 @@ namespace tandem {
 /// 10^9 B/s of a copy by `threads` threads at once; read and written bytes count once. About 0.3 s.
 [[nodiscard]] double copy_bandwidth(int threads);
 
-/// 10^12 flops a second of a large matrix product on the cpu backend. About 0.3 s.
-[[nodiscard]] double matmul_tflops(int threads, DType type);
+/// The same within the device's own memory.
+[[nodiscard]] double copy_bandwidth(Backend& backend);
+
+/// 10^12 flops a second of a large matrix product. About 0.3 s.
+[[nodiscard]] double matmul_tflops(Backend& backend, DType type);
 
 }  // namespace tandem

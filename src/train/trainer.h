@@ -24,6 +24,7 @@ struct RunEnvironment {
     Communicator& world;
     int threads;      ///< for this rank
     int local_ranks;  ///< of the job on this host
+    int local_rank;   ///< among them
     std::FILE* out;   ///< the terminal on rank 0, null elsewhere
     std::string host;
     std::string version;  ///< of the program
@@ -68,8 +69,9 @@ private:
     void write_trace();
     void say(const std::string& line) const;
 
-    const RunConfig& config_;
     RunEnvironment environment_;
+    DevicePlace place_;
+    RunConfig config_;  ///< device.backend is what `auto` stands for here
     StopRequest stop_request_;
     RankLayout layout_;
     OpenedModel opened_;  ///< until it is loaded

@@ -72,23 +72,24 @@ std::vector<MemoryBytes> reserved_by_rank(const DeviceMemory& memory, Communicat
 
 namespace {
 
-MemoryPlan plan_for_all_ranks(const PlanSubject& subject, const RunEnvironment& environment) {
-    return agreed_plan(subject, plan_that_fits(subject, capacity_here(subject.config, environment.local_ranks)), environment.world);
+MemoryPlan plan_for_all_ranks(const PlanSubject& subject, const RunEnvironment& environment, const DevicePlace& place) {
+    return agreed_plan(subject, plan_that_fits(subject, capacity_here(subject.config, environment.local_ranks, place)), environment.world);
 }
 
 }  // namespace
 
 Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
-    : config_(config),
-      environment_(environment),
+    : environment_(environment),
+      place_(place_of_rank(config, environment.world, environment.local_rank, environment.host)),
+      config_(on_device(config, place_)),
       layout_(resolve_layout(config, environment.world.size(), Purpose::Train)),
       opened_(open_model(config, config.method.type == Method::Full ? Trained::Everything : Trained::Adapter)),
-      plan_(plan_for_all_ranks({config, layout_, Purpose::Train, environment.threads}, environment)),
-      device_(make_device(config, environment.threads)),
+      plan_(plan_for_all_ranks({config_, layout_, Purpose::Train, environment.threads}, environment, place_)),
+      device_(make_device(config_, environment.threads, place_)),
       tools_(load_text_tools(config)),
       mesh_(environment.world, mesh_of(layout_)),
       checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
-    require_available(plan_, environment.world, environment.local_ranks);
+    require_available(plan_, environment.world, environment.local_ranks, place_.backend);
     reserve(device_, stage_plan().bytes);
     const ModelPlace place{plan_.split.placement(mesh_.place()), mesh_.tensor(), config.data.max_seq_length, largest_micro_batch(config)};
     model_ = load_model(config, std::move(opened_), device_, place);
@@ -196,6 +197,7 @@ void Trainer::describe_run() const {
     if (const auto& quantization = model_.opened.description.quantization)
         say(describe(*quantization, report_quantization(model_.opened.description, config_.model.dtype)));
     say(fmt::format("{} rank(s), {}", environment_.world.size(), device_.backend->description()));
+    if (!place_.note.empty()) say("warning: " + place_.note);
     if (environment_.world.size() > 1) say(describe(plan_.split));
     for (const auto& name : model_.opened.unused_tensors)
         say("warning: tensor '" + name + "' in the model files has no place in this model");

@@ -112,10 +112,10 @@ TEST(Capacity, WhatOtherProgramsUseIsNotThere) {
     MemoryPlan plan;
     plan.stages.emplace_back();
     plan.stages[0].bytes[0] = std::size_t{1} << 20U;
-    EXPECT_NO_THROW(require_available(plan, *self, 2));
+    EXPECT_NO_THROW(require_available(plan, *self, 2, DeviceBackend::Cpu));
     plan.stages[0].bytes[0] = std::size_t{1} << 50U;
     try {
-        require_available(plan, *self, 2);
+        require_available(plan, *self, 2, DeviceBackend::Cpu);
         FAIL() << "a pebibyte is available";
     } catch (const Error& error) {
         EXPECT_EQ(error.failure(), Failure::OutOfMemory);

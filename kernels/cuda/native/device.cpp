@@ -69,6 +69,8 @@ DeviceFacts describe_device(int device) {
     check(cudaGetDeviceProperties(&properties, device), fmt::format("describing GPU {}", device));
     DeviceFacts facts;
     facts.name = properties.name;
+    facts.id = "GPU-";
+    for (const char byte : properties.uuid.bytes) facts.id += fmt::format("{:02x}", static_cast<unsigned char>(byte));
     const int capability = 10 * properties.major + properties.minor;
     facts.architecture = fmt::format("sm_{}", capability);
     facts.memory = properties.totalGlobalMem;
@@ -106,7 +108,7 @@ std::string found_versions() {
                        cublaslt_text(cublasLtGetVersion()));
 }
 
-PluginFacts examine() {
+PluginFacts examine(Examine what) {
     PluginFacts facts;
     facts.built_with = built_versions();
     const int count = count_devices(facts.failure);
@@ -114,10 +116,11 @@ PluginFacts examine() {
         facts.found = found_versions();
         for (int device = 0; device < count; ++device) {
             DeviceFacts one = describe_device(device);
-            // Only asking makes CUDA take some hundred MiB of this GPU for the process, until it ends.
-            std::size_t total = 0;
-            check(cudaSetDevice(device), fmt::format("starting GPU {}", device));
-            check(cudaMemGetInfo(&one.free, &total), "asking for free memory");
+            if (what == Examine::FreeMemory) {
+                std::size_t total = 0;
+                check(cudaSetDevice(device), fmt::format("starting GPU {}", device));
+                check(cudaMemGetInfo(&one.free, &total), "asking for free memory");
+            }
             facts.devices.push_back(std::move(one));
         }
     } catch (const Error& error) {

@@ -14,7 +14,7 @@ std::unique_ptr<tandem::Backend> make(int device) {
 
 std::vector<std::string> missing_ops() { return {"rope", "attention"}; }
 
-tandem::PluginFacts examine() { return {"tests", "nothing", "there is no such device", {}}; }
+tandem::PluginFacts examine(tandem::Examine) { return {"tests", "nothing", "there is no such device", {}}; }
 
 constexpr tandem::BackendPlugin kPlugin = {TANDEM_PLUGIN_ABI, make, missing_ops, examine};
 

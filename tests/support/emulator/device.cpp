@@ -11,6 +11,7 @@ void select_device(int device) {
 DeviceFacts describe_device(int /*device*/) {
     DeviceFacts facts;
     facts.name = "emulated GPU";
+    facts.id = "GPU-emulated";  // all ranks of a host share it
     facts.architecture = "sm_80";
     facts.memory = emulator::memory().capacity();
     facts.free = facts.memory - emulator::memory().used();
@@ -22,6 +23,6 @@ DeviceFacts describe_device(int /*device*/) {
 std::string built_versions() { return "the emulator"; }
 std::string found_versions() { return "no driver: kernels run on the host"; }
 
-PluginFacts examine() { return {built_versions(), found_versions(), "", {describe_device(0)}}; }
+PluginFacts examine(Examine /*what*/) { return {built_versions(), found_versions(), "", {describe_device(0)}}; }
 
 }  // namespace tandem::cuda
