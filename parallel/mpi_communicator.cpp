@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 
+#include "parallel/collective_operands.h"
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_transfer.h"
 #include "parallel/ordered_sum.h"
@@ -16,8 +17,6 @@ constexpr int kExchangeTag = 0;
 int as_int(std::size_t bytes) { return static_cast<int>(bytes); }
 
 std::byte* bytes_of(const Tensor& x) { return static_cast<std::byte*>(x.raw()); }
-
-bool overlap(const Tensor& a, const Tensor& b) { return bytes_of(a) < bytes_of(b) + b.bytes() && bytes_of(b) < bytes_of(a) + a.bytes(); }
 
 }  // namespace
 
@@ -44,14 +43,6 @@ std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {
     auto group = std::make_unique<MpiCommunicator>(part, limits_);
     mpi_check(MPI_Comm_free(&part), "MPI_Comm_free");
     return group;
-}
-
-void MpiCommunicator::check(const char* verb, const Tensor& x) const {
-    require(x.contiguous() && (x || x.elements() == 0), "{}: {} is {}", verb, x.str(), x ? "not contiguous" : "absent");
-}
-
-void MpiCommunicator::check_peer(const char* verb, int peer) const {
-    require(peer >= 0 && peer < size_, "{}: there is no rank {} in a group of {}", verb, peer, size_);
 }
 
 std::size_t MpiCommunicator::buffer_bytes(std::size_t largest) const {
@@ -149,17 +140,13 @@ void MpiCommunicator::reduce(DType dtype, std::byte* x, std::size_t count) {
 }
 
 void MpiCommunicator::all_reduce(Stream& stream, const Tensor& x) {
-    check("all_reduce", x);
-    require(x.dtype() != DType::U8, "all_reduce: {} values are not summed", tandem::name(x.dtype()));
+    check_all_reduce(x);
     stream.synchronize();
     reduce(x.dtype(), bytes_of(x), static_cast<std::size_t>(x.elements()));
 }
 
 void MpiCommunicator::reduce_scatter(Stream& stream, const Tensor& x, const Tensor& shard) {
-    check("reduce_scatter", x);
-    check("reduce_scatter", shard);
-    require(x.dtype() == shard.dtype() && x.elements() == shard.elements() * size_,
-            "reduce_scatter over {} ranks: {} does not have {} blocks like {}", size_, x.str(), size_, shard.str());
+    check_reduce_scatter(x, shard, size_);
     stream.synchronize();
     const std::size_t width = size_of(x.dtype());
     const auto ranks = static_cast<std::size_t>(size_);
@@ -175,14 +162,10 @@ void MpiCommunicator::reduce_scatter(Stream& stream, const Tensor& x, const Tens
 }
 
 void MpiCommunicator::all_gather(Stream& stream, const Tensor& shard, const Tensor& x) {
-    check("all_gather", shard);
-    check("all_gather", x);
-    require(x.dtype() == shard.dtype() && x.elements() == shard.elements() * size_,
-            "all_gather over {} ranks: {} does not have {} blocks like {}", size_, x.str(), size_, shard.str());
+    check_all_gather(shard, x, rank_, size_);
     stream.synchronize();
     const std::size_t block = shard.bytes();
     std::byte* own = bytes_of(x) + static_cast<std::size_t>(rank_) * block;
-    require(bytes_of(shard) == own || !overlap(shard, x), "all_gather: the shard lies in {} but is not block {} of it", x.str(), rank_);
     if (bytes_of(shard) != own && block > 0) std::memcpy(own, shard.raw(), block);
     for (int step = 1; step < size_; ++step) {
         const int from = before(step);
@@ -191,11 +174,7 @@ void MpiCommunicator::all_gather(Stream& stream, const Tensor& shard, const Tens
 }
 
 void MpiCommunicator::all_to_all(Stream& stream, const Tensor& x, const Tensor& y) {
-    check("all_to_all", x);
-    check("all_to_all", y);
-    require(x.dtype() == y.dtype() && x.elements() == y.elements() && x.elements() % size_ == 0,
-            "all_to_all over {} ranks: {} and {} must be equal in type and size and have {} blocks", size_, x.str(), y.str(), size_);
-    require(!overlap(x, y), "all_to_all: {} and {} overlap", x.str(), y.str());
+    check_all_to_all(x, y, size_);
     stream.synchronize();
     const std::size_t block = x.bytes() / static_cast<std::size_t>(size_);
     for (int step = 0; step < size_; ++step) {
@@ -207,7 +186,7 @@ void MpiCommunicator::all_to_all(Stream& stream, const Tensor& x, const Tensor& 
 }
 
 void MpiCommunicator::broadcast_bytes(std::byte* data, std::size_t bytes, int root) {
-    check_peer("broadcast", root);
+    check_peer("broadcast", root, size_);
     for (std::size_t first = 0; first < bytes; first += limits_.message) {
         const std::size_t n = std::min(limits_.message, bytes - first);
         mpi_check(MPI_Bcast(data + first, as_int(n), MPI_BYTE, root, comm_), "MPI_Bcast");
@@ -215,14 +194,14 @@ void MpiCommunicator::broadcast_bytes(std::byte* data, std::size_t bytes, int ro
 }
 
 void MpiCommunicator::broadcast(Stream& stream, const Tensor& x, int root) {
-    check("broadcast", x);
+    check_operand("broadcast", x);
     stream.synchronize();
     broadcast_bytes(bytes_of(x), x.bytes(), root);
 }
 
 void MpiCommunicator::send(Stream& stream, const Tensor& x, int peer, int tag) {
-    check("send", x);
-    check_peer("send", peer);
+    check_operand("send", x);
+    check_peer("send", peer, size_);
     stream.synchronize();
     for (std::size_t first = 0; first < x.bytes(); first += limits_.message) {
         const std::size_t n = std::min(limits_.message, x.bytes() - first);
@@ -231,8 +210,8 @@ void MpiCommunicator::send(Stream& stream, const Tensor& x, int peer, int tag) {
 }
 
 std::unique_ptr<Transfer> MpiCommunicator::start_send(Stream& stream, const Tensor& x, int peer, int tag) {
-    check("start_send", x);
-    check_peer("start_send", peer);
+    check_operand("start_send", x);
+    check_peer("start_send", peer, size_);
     stream.synchronize();
     auto transfer = std::make_unique<MpiTransfer>();
     for (std::size_t first = 0; first < x.bytes(); first += limits_.message) {
@@ -244,8 +223,8 @@ std::unique_ptr<Transfer> MpiCommunicator::start_send(Stream& stream, const Tens
 }
 
 void MpiCommunicator::recv(Stream& stream, const Tensor& x, int peer, int tag) {
-    check("recv", x);
-    check_peer("recv", peer);
+    check_operand("recv", x);
+    check_peer("recv", peer, size_);
     stream.synchronize();
     for (std::size_t first = 0; first < x.bytes(); first += limits_.message) {
         const std::size_t n = std::min(limits_.message, x.bytes() - first);

@@ -52,8 +52,6 @@ public:
     [[nodiscard]] std::vector<std::string> gather(const std::string& text) override;
 
 private:
-    void check(const char* verb, const Tensor& x) const;
-    void check_peer(const char* verb, int peer) const;
     std::byte* scratch(std::size_t bytes);
     /// Sends to one rank while receiving from another, in messages of at most the limit.
     void exchange(const std::byte* out, std::size_t out_bytes, int to, std::byte* in, std::size_t in_bytes, int from);

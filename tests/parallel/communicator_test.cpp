@@ -1,5 +1,4 @@
-// Every verb of Communicator, on as many ranks as the program was started with: the world as trainers get it, and a twin
-// whose limits are so small that every tensor travels in many chunks and messages.
+// Every verb of Communicator, on as many ranks as the program was started with, over every transport that transports_*.cpp names.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -9,20 +8,12 @@
 #include <random>
 #include <thread>
 
-#include "kernels/base/host_stream.h"
-#include "parallel/mpi_communicator.h"
+#include "tests/parallel/transports.h"
 #include "tests/support/ranks.h"
 
 namespace {
 
 using namespace tandem;
-
-HostStream stream;
-
-template <class T>
-Tensor view(std::vector<T>& values) {
-    return {values.data(), dtype_of<T>(), Shape{static_cast<std::int64_t>(values.size())}};
-}
 
 /// What rank `rank` contributes: any rank can compute any other's.
 template <class T>
@@ -62,42 +53,61 @@ void expect_same_bits(const std::vector<T>& a, const std::vector<T>& b, const st
 
 const std::vector<std::int64_t> kSizes = {0, 1, 2, 3, 5, 7, 64, 1000, 4099, 20011};
 
-class CommunicatorTest : public testing::TestWithParam<const char*> {
+class CommunicatorTest : public testing::TestWithParam<test::TransportCase> {
 protected:
     void SetUp() override {
-        if (std::string(GetParam()) == "world" || !test_runtime().launched()) return;
-        tiny_ = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiLimits{.reduction_chunk = 1024, .message = 100});
+        if (!GetParam().why_not.empty()) GTEST_SKIP() << GetParam().why_not;
+        transport_ = GetParam().make();
+        memory_ = std::make_unique<Arena>(*transport_.backend, MemoryKind::Communication, std::size_t{64} << 20U);
     }
-    Communicator& group() { return tiny_ ? *tiny_ : test_world(); }
+    test::Transport& transport() { return transport_; }
+    Communicator& group() { return *transport_.group; }
+    Stream& stream() { return *transport_.stream; }
     [[nodiscard]] int rank() { return group().rank(); }
     [[nodiscard]] int size() { return group().size(); }
+
+    /// Copies on the device, and back.
+    template <class T>
+    Tensor put(const std::vector<T>& values) {
+        const Tensor x = memory_->allocate("values", dtype_of<T>(), {static_cast<std::int64_t>(values.size())});
+        transport_.backend->copy_from_host(stream(), values.data(), x);
+        return x;
+    }
+    template <class T>
+    std::vector<T> get(const Tensor& x) {
+        std::vector<T> values(static_cast<std::size_t>(x.elements()));
+        transport_.backend->copy_to_host(stream(), x, values.data());
+        stream().synchronize();
+        return values;
+    }
 
     template <class T>
     void all_reduce() {
         for (const auto n : kSizes) {
-            auto x = values_of<T>(rank(), n);
-            group().all_reduce(stream, view(x));
-            expect_same_bits(x, sum_of<T>(size(), n), fmt::format("all_reduce of {} {}", n, name(dtype_of<T>())));
+            const Tensor x = put(values_of<T>(rank(), n));
+            group().all_reduce(stream(), x);
+            expect_same_bits(get<T>(x), sum_of<T>(size(), n), fmt::format("all_reduce of {} {}", n, name(dtype_of<T>())));
         }
     }
     template <class T>
     void reduce_scatter() {
         for (const auto block : kSizes) {
             const auto n = block * size();
-            auto x = values_of<T>(rank(), n);
-            std::vector<T> shard(static_cast<std::size_t>(block));
-            group().reduce_scatter(stream, view(x), view(shard));
+            const Tensor shard = put(std::vector<T>(static_cast<std::size_t>(block)));
+            group().reduce_scatter(stream(), put(values_of<T>(rank(), n)), shard);
             const auto sum = sum_of<T>(size(), n);
             const auto first = sum.begin() + rank() * block;
-            expect_same_bits(shard, std::vector<T>(first, first + block), fmt::format("reduce_scatter of {}", n));
+            expect_same_bits(get<T>(shard), std::vector<T>(first, first + block), fmt::format("reduce_scatter of {}", n));
         }
     }
 
 private:
-    std::unique_ptr<Communicator> tiny_;
+    test::Transport transport_;
+    std::unique_ptr<Arena> memory_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Limits, CommunicatorTest, testing::Values("world", "tiny"), [](const auto& test) { return test.param; });
+INSTANTIATE_TEST_SUITE_P(Transports, CommunicatorTest, testing::ValuesIn(test::transport_cases()),
+                         [](const auto& test) { return test.param.name; });
 
 TEST_P(CommunicatorTest, AllReduceIsTheSumInRankOrderToTheBit) {
     all_reduce<double>();
@@ -117,9 +127,9 @@ TEST_P(CommunicatorTest, ReduceScatterIsABlockOfThatSum) {
 
 TEST_P(CommunicatorTest, ReduceScatterIntoItsOwnBlock) {
     const std::int64_t block = 1001;
-    auto x = values_of<float>(rank(), block * size());
-    const Tensor all = view(x);
-    group().reduce_scatter(stream, all, all.rows(rank() * block, (rank() + 1) * block));
+    const Tensor all = put(values_of<float>(rank(), block * size()));
+    group().reduce_scatter(stream(), all, all.rows(rank() * block, (rank() + 1) * block));
+    const auto x = get<float>(all);
     const auto sum = sum_of<float>(size(), block * size());
     for (std::int64_t i = rank() * block; i < (rank() + 1) * block; ++i) {
         ASSERT_EQ(x[static_cast<std::size_t>(i)], sum[static_cast<std::size_t>(i)]) << i;
@@ -128,15 +138,16 @@ TEST_P(CommunicatorTest, ReduceScatterIntoItsOwnBlock) {
 
 TEST_P(CommunicatorTest, Bf16IsRoundedOnceAndNotAtEveryRank) {
     // 256 + 1 is 256 in bf16: rounding after every addition would never leave 256.
-    std::vector<BFloat16> x(5, BFloat16(rank() == 0 ? 256.0F : 1.0F));
-    group().all_reduce(stream, view(x));
-    for (const auto v : x) EXPECT_EQ(static_cast<float>(v), static_cast<float>(BFloat16(256.0F + static_cast<float>(size() - 1))));
+    const Tensor x = put(std::vector<BFloat16>(5, BFloat16(rank() == 0 ? 256.0F : 1.0F)));
+    group().all_reduce(stream(), x);
+    for (const auto v : get<BFloat16>(x))
+        EXPECT_EQ(static_cast<float>(v), static_cast<float>(BFloat16(256.0F + static_cast<float>(size() - 1))));
 }
 
 TEST_P(CommunicatorTest, AllReduceOfAMatrix) {
-    auto x = values_of<float>(rank(), 30 * 41);
-    group().all_reduce(stream, Tensor(x.data(), DType::F32, Shape{30, 41}));
-    expect_same_bits(x, sum_of<float>(size(), 30 * 41), "matrix");
+    const Tensor x = put(values_of<float>(rank(), 30 * 41));
+    group().all_reduce(stream(), x.reshape({30, 41}));
+    expect_same_bits(get<float>(x), sum_of<float>(size(), 30 * 41), "matrix");
 }
 
 TEST_P(CommunicatorTest, AllGatherJoinsShardsInRankOrder) {
@@ -146,23 +157,25 @@ TEST_P(CommunicatorTest, AllGatherJoinsShardsInRankOrder) {
             const auto part = values_of<std::int32_t>(r, block);
             expected.insert(expected.end(), part.begin(), part.end());
         }
-        auto shard = values_of<std::int32_t>(rank(), block);
-        std::vector<std::int32_t> apart(expected.size(), -1);
-        group().all_gather(stream, view(shard), view(apart));
-        expect_same_bits(apart, expected, fmt::format("all_gather of {}", block));
+        const auto shard = values_of<std::int32_t>(rank(), block);
+        std::vector<std::int32_t> nothing(expected.size(), -1);
+        const Tensor apart = put(nothing);
+        group().all_gather(stream(), put(shard), apart);
+        expect_same_bits(get<std::int32_t>(apart), expected, fmt::format("all_gather of {}", block));
 
-        std::vector<std::int32_t> within(expected.size(), -1);
-        std::copy(shard.begin(), shard.end(), within.begin() + rank() * block);
-        group().all_gather(stream, view(within).rows(rank() * block, (rank() + 1) * block), view(within));
-        expect_same_bits(within, expected, fmt::format("all_gather of {} in place", block));
+        std::copy(shard.begin(), shard.end(), nothing.begin() + rank() * block);
+        const Tensor within = put(nothing);
+        group().all_gather(stream(), within.rows(rank() * block, (rank() + 1) * block), within);
+        expect_same_bits(get<std::int32_t>(within), expected, fmt::format("all_gather of {} in place", block));
     }
 }
 
 TEST_P(CommunicatorTest, AllToAllTransposesBlocks) {
     for (const auto block : kSizes) {
-        auto x = values_of<float>(rank(), block * size());
-        std::vector<float> y(x.size(), -1);
-        group().all_to_all(stream, view(x), view(y));
+        const auto x = values_of<float>(rank(), block * size());
+        const Tensor to = put(std::vector<float>(x.size(), -1));
+        group().all_to_all(stream(), put(x), to);
+        const auto y = get<float>(to);
         for (int r = 0; r < size(); ++r) {
             const auto from = values_of<float>(r, block * size());
             for (std::int64_t i = 0; i < block; ++i) {
@@ -175,74 +188,77 @@ TEST_P(CommunicatorTest, AllToAllTransposesBlocks) {
 TEST_P(CommunicatorTest, BroadcastFromEveryRoot) {
     for (int root = 0; root < size(); ++root) {
         for (const auto n : kSizes) {
-            auto x = values_of<std::uint8_t>(rank(), n);
-            group().broadcast(stream, view(x), root);
-            expect_same_bits(x, values_of<std::uint8_t>(root, n), "broadcast");
+            const Tensor x = put(values_of<std::uint8_t>(rank(), n));
+            group().broadcast(stream(), x, root);
+            expect_same_bits(get<std::uint8_t>(x), values_of<std::uint8_t>(root, n), "broadcast");
         }
     }
 }
 
 TEST_P(CommunicatorTest, SendAndReceiveAroundTheRing) {
     if (size() == 1) {
-        std::vector<float> x(1);
-        EXPECT_THROW(group().send(stream, view(x), 1, 0), Error);
-        EXPECT_THROW(group().recv(stream, view(x), 1, 0), Error);
+        const Tensor x = put(std::vector<float>(1));
+        EXPECT_THROW(group().send(stream(), x, 1, 0), Error);
+        EXPECT_THROW(group().recv(stream(), x, 1, 0), Error);
         return;
     }
     const int next = (rank() + 1) % size(), previous = (rank() + size() - 1) % size();
     for (const auto n : kSizes) {
-        auto a = values_of<float>(rank(), n, 1), b = values_of<float>(rank(), n, 2);
-        std::vector<float> from_a(a.size()), from_b(b.size());
+        const Tensor a = put(values_of<float>(rank(), n, 1)), b = put(values_of<float>(rank(), n, 2));
+        const std::vector<float> nothing(static_cast<std::size_t>(n));
+        const Tensor from_a = put(nothing), from_b = put(nothing);
         const auto send = [&] {
-            group().send(stream, view(a), next, 7);
-            group().send(stream, view(b), next, 8);
+            group().send(stream(), a, next, 7);
+            group().send(stream(), b, next, 8);
         };
         const auto receive = [&] {
-            group().recv(stream, view(from_a), previous, 7);
-            group().recv(stream, view(from_b), previous, 8);
+            group().recv(stream(), from_a, previous, 7);
+            group().recv(stream(), from_b, previous, 8);
         };
         if (rank() == 0) send(), receive();
         else receive(), send();
-        expect_same_bits(from_a, values_of<float>(previous, n, 1), "tag 7");
-        expect_same_bits(from_b, values_of<float>(previous, n, 2), "tag 8");
+        expect_same_bits(get<float>(from_a), values_of<float>(previous, n, 1), "tag 7");
+        expect_same_bits(get<float>(from_b), values_of<float>(previous, n, 2), "tag 8");
     }
 }
 
 TEST_P(CommunicatorTest, SendsUnderWayMeetTheirReceives) {
     if (size() == 1) {
-        std::vector<float> x(1);
-        EXPECT_THROW(static_cast<void>(group().start_send(stream, view(x), 1, 0)), Error);
+        const Tensor x = put(std::vector<float>(1));
+        EXPECT_THROW(static_cast<void>(group().start_send(stream(), x, 1, 0)), Error);
         return;
     }
     const int next = (rank() + 1) % size(), previous = (rank() + size() - 1) % size();
     for (const auto n : kSizes) {
         // All ranks send before any receives: with blocking sends of large tensors nobody would get any further.
-        auto a = values_of<double>(rank(), n, 1), b = values_of<double>(rank(), n, 2);
-        std::vector<double> from_a(a.size()), from_b(b.size());
-        auto first = group().start_send(stream, view(a), next, 32767);
-        auto second = group().start_send(stream, view(b), next, 0);
+        const Tensor a = put(values_of<double>(rank(), n, 1)), b = put(values_of<double>(rank(), n, 2));
+        const std::vector<double> nothing(static_cast<std::size_t>(n));
+        const Tensor from_a = put(nothing), from_b = put(nothing);
+        auto first = group().start_send(stream(), a, next, 32767);
+        auto second = group().start_send(stream(), b, next, 0);
         // Tags decide what meets what, not the order.
-        group().recv(stream, view(from_b), previous, 0);
-        group().recv(stream, view(from_a), previous, 32767);
+        group().recv(stream(), from_b, previous, 0);
+        group().recv(stream(), from_a, previous, 32767);
         first->wait();
         first->wait();
-        std::fill(a.begin(), a.end(), 0);  // ours again
-        second.reset();                    // waits by itself
-        expect_same_bits(from_a, values_of<double>(previous, n, 1), "tag 32767");
-        expect_same_bits(from_b, values_of<double>(previous, n, 2), "tag 0");
+        transport().backend->copy_from_host(stream(), nothing.data(), a);  // ours again
+        second.reset();                                                    // waits by itself
+        expect_same_bits(get<double>(from_a), values_of<double>(previous, n, 1), "tag 32767");
+        expect_same_bits(get<double>(from_b), values_of<double>(previous, n, 2), "tag 0");
     }
 }
 
 TEST_P(CommunicatorTest, ALargeMessageGoesOnWhileItsSenderComputes) {
     if (size() != 2) GTEST_SKIP() << "two ranks tell it";
-    std::vector<float> x(std::size_t{1} << 15U);
+    if (!GetParam().host) GTEST_SKIP() << "a device's message goes on while its sender is in a call of the group";
+    const Tensor x = put(std::vector<float>(std::size_t{1} << 15U));
     const auto start = std::chrono::steady_clock::now();
     if (rank() == 0) {
-        auto sent = group().start_send(stream, view(x), 1, 0);
+        auto sent = group().start_send(stream(), x, 1, 0);
         std::this_thread::sleep_for(std::chrono::seconds(3));
         sent->wait();
     } else {
-        group().recv(stream, view(x), 0, 0);
+        group().recv(stream(), x, 0, 0);
         EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(2500));
     }
 }
@@ -304,18 +320,20 @@ TEST_P(CommunicatorTest, SplitMakesGroupsOrderedByKey) {
     EXPECT_EQ(parity->size(), (size() + 1 - rank() % 2) / 2);
     const auto members = parity->gather(std::to_string(rank()));
     for (std::size_t i = 0; i + 1 < members.size(); ++i) EXPECT_EQ(std::stoi(members[i]), std::stoi(members[i + 1]) + 2);
-    std::vector<float> one = {1};
-    parity->all_reduce(stream, view(one));
-    EXPECT_EQ(one[0], static_cast<float>(parity->size()));
+    const Tensor one = put(std::vector<float>{1});
+    parity->all_reduce(stream(), one);
+    EXPECT_EQ(get<float>(one)[0], static_cast<float>(parity->size()));
 }
 
 TEST_P(CommunicatorTest, RepeatedSumsHaveTheSameBits) {
-    auto first = values_of<float>(rank(), 100003);
-    group().all_reduce(stream, view(first));
+    const auto sum = [&] {
+        const Tensor x = put(values_of<float>(rank(), 100003));
+        group().all_reduce(stream(), x);
+        return get<float>(x);
+    };
+    const auto first = sum();
     for (int repeat = 0; repeat < 5; ++repeat) {
-        auto again = values_of<float>(rank(), 100003);
-        group().all_reduce(stream, view(again));
-        expect_same_bits(again, first, fmt::format("repeat {}", repeat));
+        expect_same_bits(sum(), first, fmt::format("repeat {}", repeat));
     }
     for (const auto& other : group().gather(std::string(reinterpret_cast<const char*>(first.data()), first.size() * 4))) {
         EXPECT_EQ(std::memcmp(other.data(), first.data(), other.size()), 0) << "ranks differ";
@@ -323,19 +341,18 @@ TEST_P(CommunicatorTest, RepeatedSumsHaveTheSameBits) {
 }
 
 TEST_P(CommunicatorTest, WrongOperandsAreNamed) {
-    std::vector<float> x(static_cast<std::size_t>(3 * size() + 1)), y(3);
-    std::vector<double> z(3);
-    EXPECT_THROW(group().reduce_scatter(stream, view(x), view(y)), Error);
-    EXPECT_THROW(group().all_gather(stream, view(y), view(x)), Error);
-    EXPECT_THROW(group().all_gather(stream, view(z), view(x)), Error);
-    std::vector<std::uint8_t> u(4);
-    EXPECT_THROW(group().all_reduce(stream, view(u)), Error);
-    const Tensor strided(x.data(), DType::F32, Shape{2, 1}, 2);
-    EXPECT_THROW(group().all_reduce(stream, strided), Error);
-    EXPECT_THROW(group().broadcast(stream, view(x), size()), Error);
-    EXPECT_THROW(group().broadcast(stream, view(x), -1), Error);
+    const Tensor x = put(std::vector<float>(static_cast<std::size_t>(3 * size() + 1))), y = put(std::vector<float>(3));
+    const Tensor z = put(std::vector<double>(3));
+    EXPECT_THROW(group().reduce_scatter(stream(), x, y), Error);
+    EXPECT_THROW(group().all_gather(stream(), y, x), Error);
+    EXPECT_THROW(group().all_gather(stream(), z, x), Error);
+    EXPECT_THROW(group().all_reduce(stream(), put(std::vector<std::uint8_t>(4))), Error);
+    const Tensor strided(x.raw(), DType::F32, Shape{2, 1}, 2);
+    EXPECT_THROW(group().all_reduce(stream(), strided), Error);
+    EXPECT_THROW(group().broadcast(stream(), x, size()), Error);
+    EXPECT_THROW(group().broadcast(stream(), x, -1), Error);
     if (size() > 1) {
-        EXPECT_THROW(group().all_to_all(stream, view(x), view(x)), Error);
+        EXPECT_THROW(group().all_to_all(stream(), x, x), Error);
     }
     group().barrier();
 }
@@ -343,11 +360,11 @@ TEST_P(CommunicatorTest, WrongOperandsAreNamed) {
 TEST_P(CommunicatorTest, ADisagreementAboutSizesIsAnErrorAndNotGarbage) {
     if (size() != 2) GTEST_SKIP() << "two ranks tell it";
     auto pair = group().split(0, rank());
-    std::vector<float> x(rank() == 0 ? 10 : 20);
+    const Tensor x = put(std::vector<float>(rank() == 0 ? 10 : 20));
     if (rank() == 0) {
-        pair->send(stream, view(x), 1, 3);
+        pair->send(stream(), x, 1, 3);
     } else {
-        EXPECT_THROW(pair->recv(stream, view(x), 0, 3), Error);
+        EXPECT_THROW(pair->recv(stream(), x, 0, 3), Error);
     }
 }
 

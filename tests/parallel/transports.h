@@ -1,0 +1,30 @@
+// The transports that communicator_test.cpp runs over: each program links one file of cases.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/base/backend.h"
+#include "parallel/communicator.h"
+
+namespace tandem::test {
+
+/// A device of this rank and all ranks of the program as a group over its memory.
+struct Transport {
+    std::unique_ptr<Backend> backend;
+    std::unique_ptr<Stream> stream;
+    std::unique_ptr<Communicator> group;
+};
+
+struct TransportCase {
+    std::string name;
+    bool host;  ///< work on the device has run when its call returns
+    std::function<Transport()> make;
+    std::string why_not = {};  ///< of a case that cannot be made here
+};
+
+std::vector<TransportCase> transport_cases();
+
+}  // namespace tandem::test
