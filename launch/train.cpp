@@ -38,8 +38,8 @@ int train(Runtime& runtime, const std::vector<std::string>& arguments) {
     std::error_code ignored;
     if (runtime.rank() == 0) std::filesystem::remove(std::filesystem::path(config.output.dir) / "failure.json", ignored);
     try {
-        Trainer trainer(config, {runtime.world(), runtime.threads_per_rank(), runtime.local_size(), runtime.local_rank(), runtime.rank() == 0 ? stdout : nullptr,
-                                 runtime.hostname(), TANDEM_VERSION, trace});
+        Trainer trainer(config, {runtime.world(), runtime.threads_per_rank(), runtime.local_size(), runtime.local_rank(),
+                                 runtime.rank() == 0 ? stdout : nullptr, runtime.hostname(), TANDEM_VERSION, trace});
         return trainer.run();
     } catch (const Error& error) {
         if (error.failure() != Failure::Configuration) write_failure(config, runtime, error);

@@ -66,7 +66,8 @@ DevicePlace place_on_device(const RunConfig& config, int local_rank) {
             fail(Failure::Configuration, "{}: device.backend = cuda: {}; device.backend = cpu (or auto) needs no GPU",
                  config.origin("device.backend"), error.what());
         }
-        if (!missing_library(CudaFiles{}.driver)) place.note = fmt::format("there is an NVIDIA driver, but the CPU is used: {}", error.what());
+        if (!missing_library(CudaFiles{}.driver))
+            place.note = fmt::format("there is an NVIDIA driver, but the CPU is used: {}", error.what());
     }
     return place;
 }
@@ -83,8 +84,10 @@ DevicePlace place_of_rank(const RunConfig& config, Communicator& world, int loca
         if (other == mine) ++sharing;
     }
     if (with != 0 && with != static_cast<int>(all.size())) {
-        fail(Failure::Configuration, "device.backend = auto: {} of {} ranks see a GPU and the others do not; set device.backend = cpu, or start the job where "
-             "every rank has one", with, all.size());
+        fail(Failure::Configuration,
+             "device.backend = auto: {} of {} ranks see a GPU and the others do not; set device.backend = cpu, or start the job where "
+             "every rank has one",
+             with, all.size());
     }
     if (here) place.gpu.sharing = sharing;
     return place;

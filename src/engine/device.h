@@ -35,9 +35,9 @@ struct DevicePlace {
     std::string note;                            ///< why device.backend = auto passes over a GPU that seems to be there; else empty
 };
 
-/// What device.backend means for this process alone: `auto` is cuda where a GPU can be used, else cpu. GPUs are dealt to the ranks of a host in
-/// turn. Throws Configuration, naming what is not built or not installed, where device.backend = cuda cannot be had. Takes no memory of a GPU,
-/// so that it comes before a model is planned or loaded.
+/// What device.backend means for this process alone: `auto` is cuda where a GPU can be used, else cpu. GPUs are dealt to the ranks of a
+/// host in turn. Throws Configuration, naming what is not built or not installed, where device.backend = cuda cannot be had. Takes no
+/// memory of a GPU, so that it comes before a model is planned or loaded.
 [[nodiscard]] DevicePlace place_on_device(const RunConfig& config, int local_rank);
 
 /// The same for a rank of a job, with GpuPlace::sharing, and the same backend on every rank: throws Configuration also where
