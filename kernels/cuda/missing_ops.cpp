@@ -14,8 +14,8 @@ namespace {
 }  // namespace
 
 std::vector<std::string> CudaBackend::missing_ops() {
-    return {"dropout",   "bias", "dequantize",    "embedding",      "gather_rows", "scatter_rows", "rmsnorm",    "rope",
-            "attention", "glu",  "cross_entropy", "sum_of_squares", "clip_scale",  "adamw",        "adamw_8bit", "sgd"};
+    return {"dropout", "bias",          "dequantize",     "embedding",  "gather_rows", "scatter_rows", "rope", "attention",
+            "glu",     "cross_entropy", "sum_of_squares", "clip_scale", "adamw",       "adamw_8bit",   "sgd"};
 }
 
 void CudaBackend::dropout(Context&, const DropoutMask&, const Tensor&, const Tensor&, const Tensor&) { missing("dropout"); }
@@ -26,11 +26,6 @@ void CudaBackend::embedding(Context&, const Tensor&, const Tensor&, const Tensor
 void CudaBackend::embedding_backward(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("embedding_backward"); }
 void CudaBackend::gather_rows(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("gather_rows"); }
 void CudaBackend::scatter_rows(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("scatter_rows"); }
-void CudaBackend::rmsnorm(Context&, const RmsNorm&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { missing("rmsnorm"); }
-void CudaBackend::rmsnorm_backward(Context&, const RmsNorm&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                                   Write, const Tensor&) {
-    missing("rmsnorm_backward");
-}
 void CudaBackend::rope(Context&, Rotation, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { missing("rope"); }
 void CudaBackend::attention(Context&, const Attention&, const Segments&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                             const Tensor&) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/base/context.h"
+#include "kernels/cuda/rmsnorm.cuh"
 
 namespace tandem::cuda {
 
@@ -10,5 +11,10 @@ namespace tandem::cuda {
 inline constexpr std::int64_t kMatmulWorkspace = std::int64_t{32} << 20U;
 
 inline Tensor take_matmul_workspace(Context& ctx) { return ctx.workspace.allocate("matmul workspace", DType::U8, {kMatmulWorkspace}); }
+
+inline Tensor take_norm_gradient_sums(Context& ctx, const Tensor& x) {
+    const Extent extent{x.extent(0), x.extent(1)};
+    return ctx.workspace.allocate("rmsnorm dw partial sums", DType::F32, {norm_gradient_ranges(extent), extent.columns});
+}
 
 }  // namespace tandem::cuda
