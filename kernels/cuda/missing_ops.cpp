@@ -14,8 +14,8 @@ namespace {
 }  // namespace
 
 std::vector<std::string> CudaBackend::missing_ops() {
-    return {"dropout", "bias",          "dequantize",     "embedding",  "gather_rows", "scatter_rows", "rope", "attention",
-            "glu",     "cross_entropy", "sum_of_squares", "clip_scale", "adamw",       "adamw_8bit",   "sgd"};
+    return {"dropout",   "bias", "dequantize",     "embedding",  "gather_rows", "scatter_rows", "rope",
+            "attention", "glu",  "sum_of_squares", "clip_scale", "adamw",       "adamw_8bit",   "sgd"};
 }
 
 void CudaBackend::dropout(Context&, const DropoutMask&, const Tensor&, const Tensor&, const Tensor&) { missing("dropout"); }
@@ -38,11 +38,6 @@ void CudaBackend::attention_backward(Context&, const Attention&, const Segments&
 void CudaBackend::glu(Context&, Activation, const Tensor&, const Tensor&, const Tensor&) { missing("glu"); }
 void CudaBackend::glu_backward(Context&, Activation, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
     missing("glu_backward");
-}
-void CudaBackend::cross_entropy(Context&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { missing("cross_entropy"); }
-void CudaBackend::cross_entropy_statistics(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("cross_entropy_statistics"); }
-void CudaBackend::cross_entropy_from_statistics(Context&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
-    missing("cross_entropy_from_statistics");
 }
 void CudaBackend::sum_of_squares(Context&, const Tensor&, const Tensor&) { missing("sum_of_squares"); }
 void CudaBackend::clip_scale(Context&, const Tensor&, double, double, const Tensor&, const Tensor&) { missing("clip_scale"); }

@@ -17,4 +17,8 @@ inline Tensor take_norm_gradient_sums(Context& ctx, const Tensor& x) {
     return ctx.workspace.allocate("rmsnorm dw partial sums", DType::F32, {norm_gradient_ranges(extent), extent.columns});
 }
 
+inline Tensor take_row_losses(Context& ctx, const Tensor& logits) {
+    return ctx.workspace.allocate("cross_entropy row losses", DType::F64, {logits.extent(0)});
+}
+
 }  // namespace tandem::cuda
