@@ -14,8 +14,9 @@ namespace {
 }  // namespace
 
 std::vector<std::string> CudaBackend::missing_ops() {
-    return {"dropout",   "bias", "dequantize",     "embedding",  "gather_rows", "scatter_rows", "rope",
-            "attention", "glu",  "sum_of_squares", "clip_scale", "adamw",       "adamw_8bit",   "sgd"};
+    return {
+        "dropout", "bias", "dequantize", "embedding", "gather_rows", "scatter_rows", "rope", "attention", "glu", "adamw_8bit"
+    };
 }
 
 void CudaBackend::dropout(Context&, const DropoutMask&, const Tensor&, const Tensor&, const Tensor&) { missing("dropout"); }
@@ -39,14 +40,7 @@ void CudaBackend::glu(Context&, Activation, const Tensor&, const Tensor&, const 
 void CudaBackend::glu_backward(Context&, Activation, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
     missing("glu_backward");
 }
-void CudaBackend::sum_of_squares(Context&, const Tensor&, const Tensor&) { missing("sum_of_squares"); }
-void CudaBackend::clip_scale(Context&, const Tensor&, double, double, const Tensor&, const Tensor&) { missing("clip_scale"); }
-void CudaBackend::adamw(Context&, const AdamW&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
-    missing("adamw");
-}
 void CudaBackend::adamw_8bit(Context&, const AdamW&, const Tensor&, const Tensor&, const EightBitMoments&, const Tensor&) {
     missing("adamw_8bit");
 }
-void CudaBackend::sgd(Context&, const Sgd&, const Tensor&, const Tensor&, const Tensor&) { missing("sgd"); }
-
 }  // namespace tandem

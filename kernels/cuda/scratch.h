@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/base/context.h"
+#include "kernels/cuda/optimizer.cuh"
 #include "kernels/cuda/rmsnorm.cuh"
 
 namespace tandem::cuda {
@@ -19,6 +20,10 @@ inline Tensor take_norm_gradient_sums(Context& ctx, const Tensor& x) {
 
 inline Tensor take_row_losses(Context& ctx, const Tensor& logits) {
     return ctx.workspace.allocate("cross_entropy row losses", DType::F64, {logits.extent(0)});
+}
+
+inline Tensor take_squares_parts(Context& ctx, std::int64_t elements) {
+    return ctx.workspace.allocate("sum_of_squares parts", DType::F64, {squares_parts(elements)});
 }
 
 }  // namespace tandem::cuda

@@ -222,6 +222,7 @@ std::vector<OpCase> layer_cases() {
     add_cross_entropy(cases, 1, 2, 1.0, 0.0, 0);
     add_cross_entropy(cases, 7, 33, 3.0, 0.0, 2);
     add_cross_entropy(cases, 33, 301, 2.0, 0.0, 0);
+    add_cross_entropy(cases, 3, 4104, 2.0, 0.0, 0);   // in accesses of 16 bytes, more than one a thread
     add_cross_entropy(cases, 5, 40, 3.0, 800.0, 0);   // exp overflows without the shift by the maximum
     add_cross_entropy(cases, 5, 40, 3.0, -800.0, 0);  // and its sum vanishes
     add_cross_entropy_parts(cases, 7, {33}, 0.0);
