@@ -15,14 +15,13 @@ namespace {
 
 std::vector<std::string> CudaBackend::missing_ops() {
     return {
-        "dropout", "bias", "dequantize", "embedding", "gather_rows", "scatter_rows", "rope", "attention", "glu", "adamw_8bit"
+        "dropout", "bias", "embedding", "gather_rows", "scatter_rows", "rope", "attention", "glu",
     };
 }
 
 void CudaBackend::dropout(Context&, const DropoutMask&, const Tensor&, const Tensor&, const Tensor&) { missing("dropout"); }
 void CudaBackend::bias_add(Context&, const Tensor&, const Tensor&) { missing("bias_add"); }
 void CudaBackend::bias_backward(Context&, const Tensor&, const Tensor&) { missing("bias_backward"); }
-void CudaBackend::dequantize(Context&, const FourBitMatrix&, const Tensor&) { missing("dequantize"); }
 void CudaBackend::embedding(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("embedding"); }
 void CudaBackend::embedding_backward(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("embedding_backward"); }
 void CudaBackend::gather_rows(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("gather_rows"); }
@@ -40,7 +39,5 @@ void CudaBackend::glu(Context&, Activation, const Tensor&, const Tensor&, const 
 void CudaBackend::glu_backward(Context&, Activation, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
     missing("glu_backward");
 }
-void CudaBackend::adamw_8bit(Context&, const AdamW&, const Tensor&, const Tensor&, const EightBitMoments&, const Tensor&) {
-    missing("adamw_8bit");
-}
+
 }  // namespace tandem
