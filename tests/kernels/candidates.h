@@ -21,4 +21,12 @@ struct Candidate {
 
 std::vector<Candidate> candidates();
 
+/// The reference, and of candidates() those that can be tested here: for tests that know the bits to expect.
+inline std::vector<Candidate> reference_and_candidates() {
+    std::vector<Candidate> all{{"ref", make_ref_backend, {DType::F64, DType::F32, DType::BF16, DType::F16}}};
+    for (auto& candidate : candidates())
+        if (candidate.obstacle().empty()) all.push_back(std::move(candidate));
+    return all;
+}
+
 }  // namespace tandem::test
