@@ -14,24 +14,15 @@ namespace {
 }  // namespace
 
 std::vector<std::string> CudaBackend::missing_ops() {
-    return {"dropout",   "bias", "dequantize",    "embedding",      "gather_rows", "scatter_rows", "rmsnorm",    "rope",
-            "attention", "glu",  "cross_entropy", "sum_of_squares", "clip_scale",  "adamw",        "adamw_8bit", "sgd"};
+    return {"dequantize", "rmsnorm", "attention", "cross_entropy", "sum_of_squares", "clip_scale", "adamw", "adamw_8bit", "sgd"};
 }
 
-void CudaBackend::dropout(Context&, const DropoutMask&, const Tensor&, const Tensor&, const Tensor&) { missing("dropout"); }
-void CudaBackend::bias_add(Context&, const Tensor&, const Tensor&) { missing("bias_add"); }
-void CudaBackend::bias_backward(Context&, const Tensor&, const Tensor&) { missing("bias_backward"); }
 void CudaBackend::dequantize(Context&, const FourBitMatrix&, const Tensor&) { missing("dequantize"); }
-void CudaBackend::embedding(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("embedding"); }
-void CudaBackend::embedding_backward(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("embedding_backward"); }
-void CudaBackend::gather_rows(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("gather_rows"); }
-void CudaBackend::scatter_rows(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("scatter_rows"); }
 void CudaBackend::rmsnorm(Context&, const RmsNorm&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { missing("rmsnorm"); }
 void CudaBackend::rmsnorm_backward(Context&, const RmsNorm&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                                    Write, const Tensor&) {
     missing("rmsnorm_backward");
 }
-void CudaBackend::rope(Context&, Rotation, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { missing("rope"); }
 void CudaBackend::attention(Context&, const Attention&, const Segments&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                             const Tensor&) {
     missing("attention");
@@ -39,10 +30,6 @@ void CudaBackend::attention(Context&, const Attention&, const Segments&, const T
 void CudaBackend::attention_backward(Context&, const Attention&, const Segments&, const Tensor&, const Tensor&, const Tensor&,
                                      const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
     missing("attention_backward");
-}
-void CudaBackend::glu(Context&, Activation, const Tensor&, const Tensor&, const Tensor&) { missing("glu"); }
-void CudaBackend::glu_backward(Context&, Activation, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
-    missing("glu_backward");
 }
 void CudaBackend::cross_entropy(Context&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { missing("cross_entropy"); }
 void CudaBackend::cross_entropy_statistics(Context&, const Tensor&, const Tensor&, const Tensor&) { missing("cross_entropy_statistics"); }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "kernels/base/context.h"
+#include "kernels/cuda/bias.cuh"
+#include "kernels/cuda/embedding.cuh"
 
 namespace tandem::cuda {
 
@@ -10,5 +12,20 @@ namespace tandem::cuda {
 inline constexpr std::int64_t kMatmulWorkspace = std::int64_t{32} << 20U;
 
 inline Tensor take_matmul_workspace(Context& ctx) { return ctx.workspace.allocate("matmul workspace", DType::U8, {kMatmulWorkspace}); }
+
+/// Sums of parts of dy's rows. Absent where there is one part.
+inline Tensor take_column_sums(Context& ctx, const Tensor& dy) {
+    const std::int64_t parts = column_sum_parts({dy.extent(0), dy.extent(1)});
+    return parts == 1 ? Tensor() : ctx.workspace.allocate("bias_backward partial sums", DType::F32, {parts, dy.extent(1)});
+}
+
+/// Of ids [n]: where tokens lie when sorted by id.
+struct TokenOrder {
+    Tensor ranks, order;
+};
+inline TokenOrder take_token_order(Context& ctx, const Tensor& ids) {
+    const std::int64_t n = ids.extent(0);
+    return {ctx.workspace.allocate("token ranks", DType::I32, {rank_parts(n), n}), ctx.workspace.allocate("token order", DType::I32, {n})};
+}
 
 }  // namespace tandem::cuda
