@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kOwn = kTokenTile / kThreads;  ///< tokens of a thread: every id read from shared memory is compared with these
+constexpr int kBatch = 4;                    ///< rows of dy that a thread has on their way
 
 struct Tile {
     std::int32_t ids[kTokenTile];
@@ -72,7 +73,7 @@ __global__ void __launch_bounds__(kThreads) order_tokens(TokenIds tokens, int pa
 }
 
 /// One block for every place in the order and every blockDim.x kCount columns; those where no run of equal ids begins have nothing to do.
-/// A warp looks at 32 places of the run at once, so that several rows of dy are on their way. Bytes: dy once, used rows of dtable twice.
+/// A warp looks at 32 places of the run at once. Bytes: dy once, used rows of dtable twice.
 template <int kCount, class T>
 __global__ void __launch_bounds__(kThreads) add_runs(Extent extent, TokenIds tokens, Matrix<const T> dy, Matrix<float> dtable) {
     const std::int64_t begin = blockIdx.x;
@@ -91,13 +92,19 @@ __global__ void __launch_bounds__(kThreads) add_runs(Extent extent, TokenIds tok
         const int token = there ? tokens.order[first + lane] : 0;
         const unsigned same = __ballot_sync(kAllLanes, there && tokens.ids[token] == id);
         count = same == kAllLanes ? kWarp : __ffs(static_cast<int>(~same)) - 1;
-#pragma unroll 8
-        for (int b = 0; b < count; ++b) {
-            const std::int64_t i = __shfl_sync(kAllLanes, token, b);
-            if (!active) continue;
-            const auto values = load<kCount>(dy.data + i * dy.stride + column);
+        for (int b = 0; b < count; b += kBatch) {
+            Pack<T, kCount> values[kBatch];
 #pragma unroll
-            for (int e = 0; e < kCount; ++e) sum.at[e] += widen(values.at[e]);
+            for (int k = 0; k < kBatch; ++k) {
+                const std::int64_t i = __shfl_sync(kAllLanes, token, b + k);
+                if (active && b + k < count) values[k] = load<kCount>(dy.data + i * dy.stride + column);
+            }
+#pragma unroll
+            for (int k = 0; k < kBatch; ++k) {
+                if (!active || b + k >= count) continue;
+#pragma unroll
+                for (int e = 0; e < kCount; ++e) sum.at[e] += widen(values[k].at[e]);
+            }
         }
     }
     if (active) store(target, sum);

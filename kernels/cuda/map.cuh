@@ -60,7 +60,7 @@ Status launch_map(const char* name, StreamHandle stream, Extent extent, F f, Mat
 /// y = f(x...) for kCount elements, in fp32 between the types.
 template <int kCount, class F, class Y, class... X>
 __device__ void transform(F f, Y* y, const Pack<X, kCount>&... x) {
-    Pack<Y, kCount> out{};
+    Pack<Y, kCount> out{};  // initialised, because gcc 12 fails on the emulated kernel without
 #pragma unroll
     for (int e = 0; e < kCount; ++e) out.at[e] = narrow<Y>(f(widen(x.at[e])...));
     store(y, out);
