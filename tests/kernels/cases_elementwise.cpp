@@ -147,6 +147,7 @@ std::vector<OpCase> elementwise_cases() {
         add_bias(cases, s);
         for (const double p : {0.0, 0.1, 0.5}) add_dropout(cases, s, p);
         add_dropout(cases, s, 0.3, 4099);
+        add_dropout(cases, s, 0.2, (std::int64_t{1} << 32U) - 20);  // counters of more than a word
         add_embedding(cases, 11, s);
         add_embedding(cases, 11, s, true);
         add_rows(cases, s);
