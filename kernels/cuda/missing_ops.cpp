@@ -15,7 +15,7 @@ namespace {
 
 std::vector<std::string> CudaBackend::missing_ops() {
     return {"dropout",   "bias", "dequantize",    "embedding",      "gather_rows", "scatter_rows", "rmsnorm",    "rope",
-            "attention", "glu",  "cross_entropy", "sum_of_squares", "clip_scale",  "adamw",        "adamw_8bit", "sgd"};
+            "glu",  "cross_entropy", "sum_of_squares", "clip_scale",  "adamw",        "adamw_8bit", "sgd"};
 }
 
 void CudaBackend::dropout(Context&, const DropoutMask&, const Tensor&, const Tensor&, const Tensor&) { missing("dropout"); }
@@ -32,14 +32,6 @@ void CudaBackend::rmsnorm_backward(Context&, const RmsNorm&, const Tensor&, cons
     missing("rmsnorm_backward");
 }
 void CudaBackend::rope(Context&, Rotation, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { missing("rope"); }
-void CudaBackend::attention(Context&, const Attention&, const Segments&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                            const Tensor&) {
-    missing("attention");
-}
-void CudaBackend::attention_backward(Context&, const Attention&, const Segments&, const Tensor&, const Tensor&, const Tensor&,
-                                     const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
-    missing("attention_backward");
-}
 void CudaBackend::glu(Context&, Activation, const Tensor&, const Tensor&, const Tensor&) { missing("glu"); }
 void CudaBackend::glu_backward(Context&, Activation, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
     missing("glu_backward");

@@ -11,4 +11,9 @@ inline constexpr std::int64_t kMatmulWorkspace = std::int64_t{32} << 20U;
 
 inline Tensor take_matmul_workspace(Context& ctx) { return ctx.workspace.allocate("matmul workspace", DType::U8, {kMatmulWorkspace}); }
 
+/// D [heads, tokens] of q [tokens, heads, d].
+inline Tensor take_attention_delta(Context& ctx, const Tensor& q) {
+    return ctx.workspace.allocate("attention D", DType::F32, {q.extent(1), q.extent(0)});
+}
+
 }  // namespace tandem::cuda

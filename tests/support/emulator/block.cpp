@@ -209,6 +209,8 @@ const Exchanged& exchange(Collective what, unsigned mask, const void* mine, std:
     return slots;
 }
 
+void take(const std::byte* from, void* to, std::size_t bytes) { std::memcpy(to, from, bytes); }
+
 void sync_warp(unsigned mask) { exchange(Collective::SyncWarp, mask, "", 0); }
 
 unsigned ballot(unsigned mask, bool vote) {

@@ -33,6 +33,8 @@ enum class Collective { SyncWarp, Shuffle, Ballot, MatrixInstruction, LoadMatrix
 inline constexpr std::size_t kExchangeBytes = 32;
 using Exchanged = std::array<std::array<std::byte, kExchangeBytes>, 32>;
 const Exchanged& exchange(Collective what, unsigned mask, const void* mine, std::size_t bytes);
+/// A copy that is not reported: what was exchanged is no memory of the device, and templates here are compiled into kernels.
+void take(const std::byte* from, void* to, std::size_t bytes);
 
 template <class T>
 T shuffle(unsigned mask, T x, int from) {
@@ -40,7 +42,7 @@ T shuffle(unsigned mask, T x, int from) {
     if ((mask >> static_cast<unsigned>(from) & 1U) == 0) fault("a shuffle reads a lane that does not take part");
     const Exchanged& all = exchange(Collective::Shuffle, mask, &x, sizeof(T));
     T result;
-    std::memcpy(&result, all[static_cast<std::size_t>(from)].data(), sizeof(T));
+    take(all[static_cast<std::size_t>(from)].data(), &result, sizeof(T));
     return result;
 }
 unsigned ballot(unsigned mask, bool vote);
@@ -64,7 +66,7 @@ void matrix_instruction(float (&d)[4], const std::uint32_t (&a)[4], const std::u
     const Exchanged& all = exchange(Collective::MatrixInstruction, 0xffffffffU, mine, sizeof mine);
     const auto word = [&](int from, int which) {
         std::uint32_t w = 0;
-        std::memcpy(&w, all[static_cast<std::size_t>(from)].data() + 4 * which, 4);
+        take(all[static_cast<std::size_t>(from)].data() + 4 * which, &w, 4);
         return w;
     };
     const int g = lane() / 4, t = lane() % 4;
