@@ -43,4 +43,9 @@ inline TokenOrder take_token_order(Context& ctx, const Tensor& ids) {
     return {ctx.workspace.allocate("token ranks", DType::I32, {rank_parts(n), n}), ctx.workspace.allocate("token order", DType::I32, {n})};
 }
 
+/// D [heads, tokens] of q [tokens, heads, d].
+inline Tensor take_attention_delta(Context& ctx, const Tensor& q) {
+    return ctx.workspace.allocate("attention D", DType::F32, {q.extent(1), q.extent(0)});
+}
+
 }  // namespace tandem::cuda

@@ -15,7 +15,6 @@ struct Candidate {
     std::string name;
     std::function<std::unique_ptr<Backend>()> make;
     std::vector<DType> types;
-    std::vector<std::string> ops = {};                          ///< OpCase::op of what it has; empty: everything
     std::function<std::string()> obstacle = [] { return ""; };  ///< why it cannot be tested on this machine; empty: it can
 };
 

@@ -40,6 +40,7 @@ inline constexpr Tolerance kConformance[] = {
     {"linear", DType::BF16, 0x1p-6, "u and t may differ by one rounding, then so may their products"},
     {"rmsnorm", DType::BF16, 0x1p-6, "two roundings in a row, each of which may fall on the other side of a tie"},
     {"", DType::BF16, 0x1p-7, "fp32 and double sums may round to either side of a tie: one ulp"},
+    {"attention", DType::F16, 0x1p-9, "as in bf16"},
     {"linear", DType::F16, 0x1p-9, "as in bf16"},
     {"", DType::F16, 0x1p-10, "as in bf16: one ulp"},
     {"", DType::F64, 1e-12, "double against double, sums reordered"},
