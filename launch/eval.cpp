@@ -29,13 +29,13 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     const DevicePlace place = place_of_rank(config, runtime.world(), runtime.local_rank(), runtime.hostname());
     config = on_device(config, place);
     const RankLayout layout = resolve_layout(config, runtime.size(), Purpose::Eval);
-    Mesh mesh(runtime.world(), mesh_of(layout));
-
     const int threads = runtime.threads_per_rank();
     OpenedModel opened = open_model(config, Trained::Nothing);
     const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size(), place));
     require_available(plan, runtime.world(), runtime.local_size(), place.backend);
     Device device = make_device(config, threads, place);
+    const auto transport = make_transport(device, place, runtime.world());
+    Mesh mesh(transport ? *transport : runtime.world(), mesh_of(layout));
     const StagePlan& stage = plan.stages[static_cast<std::size_t>(mesh.place().pipeline)];
     reserve(device, stage.bytes);
     const TextTools tools = load_text_tools(config);

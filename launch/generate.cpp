@@ -14,6 +14,7 @@
 #include "src/io/json.h"
 #include "src/io/model_directory.h"
 #include "src/plan/capacity.h"
+#include "src/plan/generation_plan.h"
 #include "src/tokenizer/chat_template.h"
 #include "src/tokenizer/tokenizer.h"
 
@@ -73,7 +74,7 @@ private:
 };
 
 /// The ranks of the first data-parallel place hold the model between them; others have nothing to do.
-void run(Runtime& runtime, Request& request, Mesh& mesh, const RankLayout& layout) {
+void run(Runtime& runtime, Request& request, Device& device, Mesh& mesh, const RankLayout& layout) {
     request.config.model.path = request.model;
     request.config.lora.adapter = request.adapter;
     request.config.method.type = request.adapter ? Method::Lora : Method::Full;
@@ -94,9 +95,12 @@ void run(Runtime& runtime, Request& request, Mesh& mesh, const RankLayout& layou
     const std::int64_t length = static_cast<std::int64_t>(ids.size()) + request.max_new_tokens;
     OpenedModel opened = open_model(request.config, Trained::Nothing);
     const Split split = resolve_split(request.config, layout, opened.description);
-    Device device = make_device(request.config, runtime.threads_per_rank());
-    reserve_up_to(device, machine_memory());
     const auto chunk = static_cast<std::int64_t>(kPromptChunk);
+    if (request.config.device.backend == DeviceBackend::Cuda) {
+        reserve(device, plan_generation(request.config, opened.description, split, mesh.place(), length, chunk));
+    } else {
+        reserve_up_to(device, machine_memory());
+    }
     LoadedModel model =
         load_model(request.config, std::move(opened), device, {split.placement(mesh.place()), mesh.tensor(), length, chunk});
     Decoder decoder(*model.transformer, mesh.pipeline(), length);
@@ -112,6 +116,7 @@ void run(Runtime& runtime, Request& request, Mesh& mesh, const RankLayout& layou
 
 int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     Request request;
+    std::string backend = "auto";
     GenerateSettings& s = request.settings;
     CommandLine line(generate_command, runtime);
     line.option("model", request.model, "Hugging Face model directory or GGUF file").required();
@@ -128,15 +133,21 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
                 "quantise linear layers while loading, as training with method.type = qlora does: what its adapters were trained over");
     line.choice("quantization.double_quant", request.double_quant, {"true", "false"}, "as the adapter was trained");
     line.option("quantization.block_size", request.config.quantization.block_size, kLeastBlock, "likewise");
+    line.choice("device.backend", backend, {"auto", "cpu", "cuda"}, "where to compute; auto: a GPU where one can be used");
     line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");
+    request.config.device.backend = backend == "cpu" ? DeviceBackend::Cpu : backend == "cuda" ? DeviceBackend::Cuda : DeviceBackend::Auto;
     for (const auto* key : {"parallel.tensor", "parallel.pipeline"}) {
         if (line.given(key)) request.config.origins.push_back({key, "command line"});
     }
     const RankLayout layout = resolve_layout(request.config, runtime.size(), Purpose::Eval);
-    Mesh mesh(runtime.world(), mesh_of(layout));
-    if (mesh.place().data == 0) run(runtime, request, mesh, layout);
+    const DevicePlace place = place_of_rank(request.config, runtime.world(), runtime.local_rank(), runtime.hostname());
+    request.config = on_device(request.config, place);
+    Device device = make_device(request.config, runtime.threads_per_rank(), place);
+    const auto transport = make_transport(device, place, runtime.world());
+    Mesh mesh(transport ? *transport : runtime.world(), mesh_of(layout));
+    if (mesh.place().data == 0) run(runtime, request, device, mesh, layout);
     runtime.world().barrier();
     return 0;
 }

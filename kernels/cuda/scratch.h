@@ -3,6 +3,8 @@
 #pragma once
 
 #include "kernels/base/context.h"
+#include "kernels/cuda/optimizer.cuh"
+#include "kernels/cuda/rmsnorm.cuh"
 
 namespace tandem::cuda {
 
@@ -10,5 +12,18 @@ namespace tandem::cuda {
 inline constexpr std::int64_t kMatmulWorkspace = std::int64_t{32} << 20U;
 
 inline Tensor take_matmul_workspace(Context& ctx) { return ctx.workspace.allocate("matmul workspace", DType::U8, {kMatmulWorkspace}); }
+
+inline Tensor take_norm_gradient_sums(Context& ctx, const Tensor& x) {
+    const Extent extent{x.extent(0), x.extent(1)};
+    return ctx.workspace.allocate("rmsnorm dw partial sums", DType::F32, {norm_gradient_ranges(extent), extent.columns});
+}
+
+inline Tensor take_row_losses(Context& ctx, const Tensor& logits) {
+    return ctx.workspace.allocate("cross_entropy row losses", DType::F64, {logits.extent(0)});
+}
+
+inline Tensor take_squares_parts(Context& ctx, std::int64_t elements) {
+    return ctx.workspace.allocate("sum_of_squares parts", DType::F64, {squares_parts(elements)});
+}
 
 }  // namespace tandem::cuda

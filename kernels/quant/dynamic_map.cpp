@@ -56,6 +56,16 @@ const CodeTable& code_table(Signedness signedness) {
     return signedness == Signedness::Signed ? *with_sign : *without;
 }
 
+std::array<std::uint16_t, 256> make_first_places(const CodeTable& table) {
+    std::array<std::uint16_t, 256> first{};
+    std::size_t next = 0;
+    for (int i = 0; i < kPlaces; ++i) {
+        while (next <= table[static_cast<std::size_t>(i)]) first[next++] = static_cast<std::uint16_t>(i);
+    }
+    require(next == first.size(), "the largest number has code {}", next - 1);
+    return first;
+}
+
 constexpr std::int64_t kChunk = 256;
 
 /// Codes of one block; returns its absmax.
@@ -94,6 +104,12 @@ TANDEM_CLONES void dequantize_block(const float* map, const std::uint8_t* codes,
 const std::array<float, 256>& dynamic_map(Signedness signedness) {
     static const auto with_sign = make_map(Signedness::Signed);
     static const auto without = make_map(Signedness::Unsigned);
+    return signedness == Signedness::Signed ? with_sign : without;
+}
+
+const std::array<std::uint16_t, 256>& first_places(Signedness signedness) {
+    static const auto with_sign = make_first_places(code_table(Signedness::Signed));
+    static const auto without = make_first_places(code_table(Signedness::Unsigned));
     return signedness == Signedness::Signed ? with_sign : without;
 }
 

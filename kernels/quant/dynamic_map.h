@@ -12,6 +12,9 @@ enum class Signedness : std::uint8_t { Signed, Unsigned };
 
 /// 256 rising values in [-1, 1], or [0, 1].
 [[nodiscard]] const std::array<float, 256>& dynamic_map(Signedness signedness);
+/// What quantises: a number x in [-1, 1] is at place int((x + 1) / 2 * 65535 + 0.5), in fp32, and its code is the largest whose first
+/// place is not beyond that. Of code 0 it is 0.
+[[nodiscard]] const std::array<std::uint16_t, 256>& first_places(Signedness signedness);
 
 /// codes [n] and absmax [ceil(n / block_size)] of x [n], block by block; the last one may be shorter.
 void quantize_dynamic(Signedness signedness, std::int64_t block_size, std::span<const float> x, std::span<std::uint8_t> codes,

@@ -77,6 +77,7 @@ private:
     OpenedModel opened_;  ///< until it is loaded
     MemoryPlan plan_;
     Device device_;
+    std::unique_ptr<Communicator> transport_;  ///< between devices with memory of their own; else null
     TextTools tools_;
     Mesh mesh_;
     Outbox outbox_;

@@ -86,8 +86,9 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
       opened_(open_model(config, config.method.type == Method::Full ? Trained::Everything : Trained::Adapter)),
       plan_(plan_for_all_ranks({config_, layout_, Purpose::Train, environment.threads}, environment, place_)),
       device_(make_device(config_, environment.threads, place_)),
+      transport_(make_transport(device_, place_, environment.world)),
       tools_(load_text_tools(config)),
-      mesh_(environment.world, mesh_of(layout_)),
+      mesh_(transport_ ? *transport_ : environment.world, mesh_of(layout_)),
       checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
     require_available(plan_, environment.world, environment.local_ranks, place_.backend);
     reserve(device_, stage_plan().bytes);

@@ -15,7 +15,7 @@ std::unique_ptr<Backend> emulated(emulator::Order order) {
 }
 
 /// OpCase::op of everything that the cuda backend has.
-std::vector<std::string> ops() { return {"elementwise", "matmul", "linear"}; }
+std::vector<std::string> ops() { return {"elementwise", "matmul", "linear", "rmsnorm", "cross_entropy", "optimizer", "quantization"}; }
 
 }  // namespace
 

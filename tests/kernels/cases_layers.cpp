@@ -206,7 +206,11 @@ std::vector<OpCase> layer_cases() {
         add_rmsnorm(cases, 7, 33, offset, 0);
         add_rmsnorm(cases, 5, 20, offset, 3);
         add_rmsnorm(cases, 40, 129, offset, 0);
+        add_rmsnorm(cases, 70, 16, offset, 8);  // aligned rows of a few accesses of 16 bytes, in two ranges for dw
     }
+    add_rmsnorm(cases, 9, 1040, 1.0, 8);  // more than a warp holds in registers, and two ranges
+    add_rmsnorm(cases, 3, 1100, 0.0, 0);  // more than a block holds, of single elements
+    add_rmsnorm(cases, 2, 8208, 0.0, 0);  // and of 16 bytes
     for (const Heads& s :
          {Heads{1, 1, 2, 2, 0}, {7, 3, 8, 8, 0}, {5, 2, 10, 6, 0}, {6, 3, 16, 16, 5}, {33, 5, 64, 64, 0}, {9, 2, 80, 20, 1}})
         add_rope(cases, s);
@@ -218,6 +222,7 @@ std::vector<OpCase> layer_cases() {
     add_cross_entropy(cases, 1, 2, 1.0, 0.0, 0);
     add_cross_entropy(cases, 7, 33, 3.0, 0.0, 2);
     add_cross_entropy(cases, 33, 301, 2.0, 0.0, 0);
+    add_cross_entropy(cases, 3, 4104, 2.0, 0.0, 0);   // in accesses of 16 bytes, more than one a thread
     add_cross_entropy(cases, 5, 40, 3.0, 800.0, 0);   // exp overflows without the shift by the maximum
     add_cross_entropy(cases, 5, 40, 3.0, -800.0, 0);  // and its sum vanishes
     add_cross_entropy_parts(cases, 7, {33}, 0.0);

@@ -27,7 +27,7 @@ Arguments command_line(const Arguments& arguments, const Launch& launch) {
     } else {
         words = words + Arguments{"timeout", "--preserve-status", "--kill-after=5", limit};
     }
-    return words + Arguments{TANDEM_PROGRAM} + arguments;
+    return words + Arguments{launch.program.empty() ? TANDEM_PROGRAM : launch.program} + arguments;
 }
 
 /// Starts argv with its standard streams on files and waits for its end.

@@ -13,6 +13,7 @@ struct Launch {
     int threads = 1;
     std::string input = {};  ///< what it reads on stdin
     int seconds = 100;       ///< ended after that, exit code 124
+    std::string program = {};  ///< in place of build/tandem
 };
 
 struct Finished {

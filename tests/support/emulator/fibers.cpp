@@ -3,29 +3,32 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <new>
 
 namespace tandem::emulator {
 
 namespace {
 
-Fibers* entering = nullptr;  ///< whose fiber begins: makecontext passes no pointers
+constexpr std::size_t kGuard = std::size_t{64} << 10U;  ///< closed memory below a stack: one that is full shows at once
+Fibers* entering = nullptr;                             ///< whose fiber begins: makecontext passes no pointers
 
 }  // namespace
 
 Fibers::Fibers() = default;
 
 Fibers::~Fibers() {
-    for (const auto& fiber : fibers_) munmap(fiber->stack, kStack);
+    for (const auto& fiber : fibers_) munmap(fiber->stack - kGuard, kGuard + kStack);
 }
 
 void Fibers::start(int count, std::function<void(int)> work) {
     work_ = std::move(work);
     while (static_cast<int>(fibers_.size()) < count) {
         auto fiber = std::make_unique<Fiber>();
-        void* stack = mmap(nullptr, kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (stack == MAP_FAILED) throw std::bad_alloc();
-        fiber->stack = static_cast<std::byte*>(stack);
+        void* base = mmap(nullptr, kGuard + kStack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (base == MAP_FAILED) throw std::bad_alloc();
+        fiber->stack = static_cast<std::byte*>(base) + kGuard;
+        if (mprotect(fiber->stack, kStack, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
         fibers_.push_back(std::move(fiber));
     }
     for (int i = 0; i < count; ++i) {
@@ -77,15 +80,8 @@ void Fibers::leave() {
     std::longjmp(caller_, 1);
 }
 
-bool Fibers::on_stack(int number, const void* address) const {
-    const std::byte* stack = fibers_[static_cast<std::size_t>(number)]->stack;
-    return address >= stack && address < stack + kStack;
-}
-
 bool Fibers::on_any_stack(const void* address) const {
-    for (int i = 0; i < static_cast<int>(fibers_.size()); ++i)
-        if (on_stack(i, address)) return true;
-    return false;
+    return std::ranges::any_of(fibers_, [&](const auto& fiber) { return address >= fiber->stack && address < fiber->stack + kStack; });
 }
 
 }  // namespace tandem::emulator

@@ -29,8 +29,8 @@ public:
     /// By the running fiber: never again.
     [[noreturn]] void leave();
     [[nodiscard]] bool ended(int number) const { return fibers_[static_cast<std::size_t>(number)]->ended; }
-    /// Whether the address lies on fiber `number`'s stack; on any.
-    [[nodiscard]] bool on_stack(int number, const void* address) const;
+    /// Where fiber `number`'s kStack bytes begin.
+    [[nodiscard]] const std::byte* stack(int number) const { return fibers_[static_cast<std::size_t>(number)]->stack; }
     [[nodiscard]] bool on_any_stack(const void* address) const;
 
 private:

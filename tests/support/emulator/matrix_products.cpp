@@ -18,7 +18,7 @@ std::vector<float> numbers(const Operand& operand, std::string& wrong) {
     const std::int64_t rows = x.extent(0), columns = x.extent(1);
     for (std::int64_t i = 0; i < rows; ++i) {
         const Tensor row = x.rows(i, i + 1);
-        if (wrong = emulator::memory().outside(row.raw(), row.bytes()); !wrong.empty()) return out;
+        if (wrong = emulator::memory().unreadable(row.raw(), row.bytes()); !wrong.empty()) return out;
         dispatch_float(x.dtype(), [&]<class T>(TypeTag<T>) {
             for (std::int64_t j = 0; j < columns; ++j) {
                 const std::int64_t place = operand.transpose == Transpose::Yes ? j * rows + i : i * columns + j;
@@ -43,7 +43,7 @@ std::string multiply(const Operand& a, const Operand& b, const Tensor& c, float 
         for (std::size_t l = 0; l < k; ++l)
             for (std::size_t j = 0; j < n; ++j) sums[j] += x[i * k + l] * y[l * n + j];
         const Tensor row = c.rows(static_cast<std::int64_t>(i), static_cast<std::int64_t>(i) + 1);
-        if (wrong = write == Write::Accumulate ? emulator::memory().outside(row.raw(), row.bytes()) : ""; wrong.empty())
+        if (wrong = write == Write::Accumulate ? emulator::memory().unreadable(row.raw(), row.bytes()) : ""; wrong.empty())
             wrong = emulator::memory().written(row.raw(), row.bytes());
         if (!wrong.empty()) return "matmul: c is " + wrong;
         dispatch_float(c.dtype(), [&]<class T>(TypeTag<T>) {

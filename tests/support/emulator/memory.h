@@ -6,17 +6,11 @@
 #include <map>
 #include <string>
 
+#include "tests/support/emulator/marks.h"
+
 namespace tandem::emulator {
 
-/// Who accesses, and between which barriers.
-struct Accessor {
-    std::uint32_t launch;                   ///< serial number, from 1
-    std::uint32_t block;                    ///< linear
-    std::uint32_t thread;                   ///< in the block
-    std::uint32_t block_phase, warp_phase;  ///< barriers passed by the block, and by the warp within its own
-};
-
-/// An allocation, at an address that only kernels and copies can use: pages are closed while the host runs.
+/// Allocations, at addresses that only kernels and copies can use: pages are closed while the host runs.
 class Memory {
 public:
     void set_capacity(std::size_t bytes) { capacity_ = bytes; }
@@ -41,27 +35,38 @@ public:
 
     /// Whether [address, address + bytes) is device memory.
     [[nodiscard]] bool contains(const void* address, std::size_t bytes) const;
-    /// As a copy or a fill from outside of kernels: empty, or what is wrong.
+    /// What copies, fills and libraries ask: empty, or what is wrong with these bytes.
+    [[nodiscard]] std::string outside(const void* address, std::size_t bytes) const;
+    /// As outside(), and every byte was written.
+    [[nodiscard]] std::string unreadable(const void* address, std::size_t bytes) const;
+    /// As outside(); the bytes count as written from now on.
     std::string written(const void* address, std::size_t bytes);
-    /// For a read by a copy: empty, or what is wrong (nobody wrote byte ...). Uninitialised bytes may be copied, as CUDA allows.
-    std::string outside(const void* address, std::size_t bytes) const;
+    /// As a copy within the device: what was not written at `from` counts as not written at `to`. Both are device memory.
+    void copy_marks(const void* to, const void* from, std::size_t bytes);
+    /// The host's copy of bytes at `from`: those that nobody wrote become 0xff, a NaN or -1, lest they pass for zeros.
+    void spoil_unwritten(void* host, const void* from, std::size_t bytes) const;
 
-    /// A thread's access. Empty, or what is wrong; `known` tells whether it is device memory at all.
-    std::string access(const void* address, std::size_t bytes, bool write, bool atomic, const Accessor& who, bool* known);
+    struct Region {
+        std::uintptr_t base = 0;
+        std::size_t bytes = 0, mapped = 0;
+        Mark* writer = nullptr;  ///< one a byte
+        Mark* reader = nullptr;
+    };
+    /// The allocation that the address is in, or the closed page behind it; null for any other address.
+    const Region* region(const void* address) {
+        const auto place = reinterpret_cast<std::uintptr_t>(address);
+        if (last_ != nullptr && place - last_->base < last_->mapped) return last_;
+        const Region* found = find(address);
+        if (found != nullptr) last_ = found;
+        return found;
+    }
 
 private:
-    struct Region {
-        std::size_t bytes = 0, mapped = 0;
-        std::uint8_t* initialised = nullptr;  ///< one a byte
-        std::uint64_t* writer = nullptr;      ///< one a byte: who wrote it last
-    };
-    using Regions = std::map<std::uintptr_t, Region>;
-    [[nodiscard]] Regions::const_iterator find(const void* address) const;
+    [[nodiscard]] const Region* find(const void* address) const;
     void protect(int rights);
 
-    Regions regions_;
-    std::uintptr_t last_base_ = 0;
-    Region* last_ = nullptr;
+    std::map<std::uintptr_t, Region> regions_;
+    const Region* last_ = nullptr;
     std::size_t capacity_ = std::size_t{8} << 30U;
     std::size_t used_ = 0;
     int open_ = 0;

@@ -56,8 +56,12 @@ std::string copy_rows(const tandem::cuda::RowsCopy& what, tandem::cuda::Directio
         if (direction != Direction::HostToDevice)
             if (auto wrong = memory.outside(from, what.row); !wrong.empty()) return "copy: the source is " + wrong;
         if (direction != Direction::DeviceToHost)
-            if (auto wrong = memory.written(to, what.row); !wrong.empty()) return "copy: the target is " + wrong;
+            if (auto wrong = memory.outside(to, what.row); !wrong.empty()) return "copy: the target is " + wrong;
         std::memmove(to, from, what.row);
+        // Bytes that nobody wrote may be copied, and stay such.
+        if (direction == Direction::HostToDevice) memory.written(to, what.row);
+        if (direction == Direction::DeviceToDevice) memory.copy_marks(to, from, what.row);
+        if (direction == Direction::DeviceToHost) memory.spoil_unwritten(to, from, what.row);
     }
     return "";
 }
@@ -145,6 +149,8 @@ Status memory_info(std::size_t* free, std::size_t* total) {
 }
 
 Status copy(const RowsCopy& what, Direction direction, StreamHandle stream) {
+    const bool packed = what.to_stride == what.row && what.from_stride == what.row;
+    if (!packed && (what.to_stride < what.row || what.from_stride < what.row)) return {kInvalidValue};  // even of a single row
     if (direction == Direction::HostToDevice && !is_pinned(what.from)) {
         std::vector<std::byte> staged(what.row * what.rows);
         for (std::size_t i = 0; i < what.rows; ++i)
@@ -160,6 +166,7 @@ Status copy(const RowsCopy& what, Direction direction, StreamHandle stream) {
 }
 
 Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, StreamHandle stream) {
+    if (stride < row) return {kInvalidValue};
     stream->push([=]() -> std::string {
         auto& memory = emulator::memory();
         const emulator::Memory::Open open(memory);

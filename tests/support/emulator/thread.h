@@ -1,13 +1,14 @@
-// What a kernel's thread can ask of the emulator while it runs. Only simt.cuh of the emulator uses this; everything here may be
-// called from code that is instrumented, and is itself not.
+// What a kernel's thread can ask of the emulator while it runs. Only simt.cuh of the emulator uses this. What is defined here is
+// compiled with the kernels, every access of it reported, so it has values only and no memory.
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <span>
+#include <source_location>
 #include <string>
+#include <type_traits>
 
 namespace tandem::emulator {
 
@@ -20,65 +21,52 @@ Index block_extent();
 Index grid_extent();
 int lane();
 
-void sync_block();
-void sync_warp(unsigned mask);
+/// Where a kernel meets: threads that are to meet name the same place.
+using Place = std::source_location;
+
+void sync_block(const Place& where);
+void sync_warp(unsigned mask, const Place& where);
+unsigned ballot(unsigned mask, bool vote, const Place& where);
+std::uint64_t shuffle_bits(unsigned mask, std::uint64_t x, int from, const Place& where);
+
+template <class T>
+T shuffle(unsigned mask, T x, int from, const Place& where) {
+    static_assert((sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8) && std::is_trivially_copyable_v<T>);
+    using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint16_t>>;
+    return std::bit_cast<T>(static_cast<Bits>(shuffle_bits(mask, std::bit_cast<Bits>(x), from, where)));
+}
+
 /// The block's shared memory; `bytes` is what the kernel lays out in it.
 void* shared_memory(std::size_t bytes);
 
 /// Ends the launch with this message and the thread's place. Does not return.
 [[noreturn]] void fault(const std::string& what);
+[[noreturn]] void give_up();
 
-enum class Collective { SyncWarp, Shuffle, Ballot, MatrixInstruction, LoadMatrix };
-/// All lanes of `mask` give `bytes` bytes; each gets what lane l gave at result[l].
-inline constexpr std::size_t kExchangeBytes = 32;
-using Exchanged = std::array<std::array<std::byte, kExchangeBytes>, 32>;
-const Exchanged& exchange(Collective what, unsigned mask, const void* mine, std::size_t bytes);
-
-template <class T>
-T shuffle(unsigned mask, T x, int from) {
-    static_assert(sizeof(T) <= 8);
-    if ((mask >> static_cast<unsigned>(from) & 1U) == 0) fault("a shuffle reads a lane that does not take part");
-    const Exchanged& all = exchange(Collective::Shuffle, mask, &x, sizeof(T));
-    T result;
-    std::memcpy(&result, all[static_cast<std::size_t>(from)].data(), sizeof(T));
-    return result;
-}
-unsigned ballot(unsigned mask, bool vote);
-
-/// As the instrumentation reports accesses.
-void access(const void* address, std::size_t bytes, bool write);
-/// An access that may meet other atomic ones.
-void atomic_access(const void* address, std::size_t bytes);
+/// The bits at x, and new ones, as one step that may meet other atomic ones.
+std::uint64_t atomic_load(const void* x, std::size_t bytes);
+void atomic_store(void* x, std::uint64_t bits, std::size_t bytes);
 
 template <class T, class F>
 T atomic(T* x, F change) {
-    atomic_access(x, sizeof(T));
-    const T old = *x;
-    *x = change(old);
+    static_assert(sizeof(T) == 4 || sizeof(T) == 8);
+    using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
+    const T old = std::bit_cast<T>(static_cast<Bits>(atomic_load(x, sizeof(T))));
+    atomic_store(x, std::bit_cast<Bits>(static_cast<T>(change(old))), sizeof(T));
     return old;
 }
 
-template <class Value>
-void matrix_instruction(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], Value value) {
-    std::uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
-    const Exchanged& all = exchange(Collective::MatrixInstruction, 0xffffffffU, mine, sizeof mine);
-    const auto word = [&](int from, int which) {
-        std::uint32_t w = 0;
-        std::memcpy(&w, all[static_cast<std::size_t>(from)].data() + 4 * which, 4);
-        return w;
-    };
-    const int g = lane() / 4, t = lane() % 4;
-    for (int i = 0; i < 4; ++i) {
-        const int upper = i / 2, column = 2 * t + i % 2;  // row g or g + 8
-        for (int k = 0; k < 16; ++k) {
-            const int pair = k % 8 / 2, half = k % 2;
-            const float x = value(word(4 * g + pair, upper + (k < 8 ? 0 : 2)), half);
-            const float y = value(word(4 * column + pair, 4 + (k < 8 ? 0 : 1)), half);
-            d[i] += x * y;
-        }
-    }
-}
-void load_matrix(std::uint32_t (&r)[4], const void* row, bool transposed);
+/// A lane's part of a matrix instruction's operands, and of its result.
+enum class Half { BF16, F16 };
+struct Fragments {
+    float d[4];
+    std::uint32_t a[4], b[2];
+};
+using Sums = std::array<float, 4>;
+Sums matrix_product(Half type, const Fragments& mine, const Place& where);
+using Words = std::array<std::uint32_t, 4>;
+enum class Tile { AsStored, Transposed };
+Words load_matrix(const void* row, Tile tile, const Place& where);
 
 void start_copy(void* to, const void* from, bool valid);
 void commit_copies();

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/base/dtype.h"
 #include "tests/support/emulator/thread.h"
@@ -15,6 +16,7 @@
 #define __device__
 #define __host__
 #define __constant__ static
+#define __grid_constant__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __align__(bytes) alignas(bytes)
@@ -23,42 +25,45 @@
 #define blockDim (::tandem::emulator::block_extent())
 #define gridDim (::tandem::emulator::grid_extent())
 
-inline void __syncthreads() { tandem::emulator::sync_block(); }
-inline void __syncwarp(unsigned mask = 0xffffffffU) { tandem::emulator::sync_warp(mask); }
+// What threads meet at has the place that it is written at, so that two of them cannot be taken for one.
+#define TANDEM_HERE const ::tandem::emulator::Place& where = ::tandem::emulator::Place::current()
+
+inline void __syncthreads(TANDEM_HERE) { tandem::emulator::sync_block(where); }
+inline void __syncwarp(unsigned mask = 0xffffffffU, TANDEM_HERE) { tandem::emulator::sync_warp(mask, where); }
 inline void __threadfence() {}
 
 template <class T>
-T __shfl_sync(unsigned mask, T x, int lane) {
-    return tandem::emulator::shuffle(mask, x, lane & 31);
+T __shfl_sync(unsigned mask, T x, int lane, TANDEM_HERE) {
+    return tandem::emulator::shuffle(mask, x, lane, where);
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T x, int bits) {
-    return tandem::emulator::shuffle(mask, x, tandem::emulator::lane() ^ bits);
+T __shfl_xor_sync(unsigned mask, T x, int bits, TANDEM_HERE) {
+    return tandem::emulator::shuffle(mask, x, tandem::emulator::lane() ^ bits, where);
 }
 template <class T>
-T __shfl_down_sync(unsigned mask, T x, unsigned by) {
-    const int from = tandem::emulator::lane() + static_cast<int>(by);
-    return tandem::emulator::shuffle(mask, x, from < 32 ? from : tandem::emulator::lane());
+T __shfl_down_sync(unsigned mask, T x, unsigned by, TANDEM_HERE) {
+    const unsigned from = static_cast<unsigned>(tandem::emulator::lane()) + by;
+    return tandem::emulator::shuffle(mask, x, from < 32 ? static_cast<int>(from) : tandem::emulator::lane(), where);
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T x, unsigned by) {
+T __shfl_up_sync(unsigned mask, T x, unsigned by, TANDEM_HERE) {
     const int from = tandem::emulator::lane() - static_cast<int>(by);
-    return tandem::emulator::shuffle(mask, x, from >= 0 ? from : tandem::emulator::lane());
+    return tandem::emulator::shuffle(mask, x, from >= 0 ? from : tandem::emulator::lane(), where);
 }
-inline unsigned __ballot_sync(unsigned mask, int vote) { return tandem::emulator::ballot(mask, vote != 0); }
-inline int __any_sync(unsigned mask, int vote) { return tandem::emulator::ballot(mask, vote != 0) != 0; }
-inline int __all_sync(unsigned mask, int vote) { return tandem::emulator::ballot(mask, vote != 0) == mask; }
+inline unsigned __ballot_sync(unsigned mask, int vote, TANDEM_HERE) { return tandem::emulator::ballot(mask, vote != 0, where); }
+inline int __any_sync(unsigned mask, int vote, TANDEM_HERE) { return tandem::emulator::ballot(mask, vote != 0, where) != 0; }
+inline int __all_sync(unsigned mask, int vote, TANDEM_HERE) { return tandem::emulator::ballot(mask, vote != 0, where) == mask; }
 
 template <class T>
-T atomicAdd(T* x, T by) {
+T atomicAdd(T* x, std::type_identity_t<T> by) {
     return tandem::emulator::atomic(x, [by](T old) { return static_cast<T>(old + by); });
 }
 template <class T>
-T atomicMax(T* x, T other) {
+T atomicMax(T* x, std::type_identity_t<T> other) {
     return tandem::emulator::atomic(x, [other](T old) { return old > other ? old : other; });
 }
 template <class T>
-T atomicOr(T* x, T bits) {
+T atomicOr(T* x, std::type_identity_t<T> bits) {
     return tandem::emulator::atomic(x, [bits](T old) { return static_cast<T>(old | bits); });
 }
 
@@ -121,18 +126,22 @@ T& shared() {
     return *static_cast<T*>(emulator::shared_memory(sizeof(T)));
 }
 
+/// Values go in and out, so that the arrays stay the thread's own and are not reported.
 template <class T>
-void mma(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-    const auto value = [](std::uint32_t pair, int half) {
-        T x;
-        x.bits = static_cast<std::uint16_t>(half == 0 ? pair : pair >> 16U);
-        return static_cast<float>(x);
-    };
-    emulator::matrix_instruction(d, a, b, [&](std::uint32_t pair, int half) { return value(pair, half); });
+void mma(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2], TANDEM_HERE) {
+    constexpr emulator::Half kType = std::is_same_v<T, bf16> ? emulator::Half::BF16 : emulator::Half::F16;
+    const emulator::Sums sums = emulator::matrix_product(kType, {{d[0], d[1], d[2], d[3]}, {a[0], a[1], a[2], a[3]}, {b[0], b[1]}}, where);
+    for (int i = 0; i < 4; ++i) d[i] = sums[static_cast<std::size_t>(i)];
 }
 
-inline void ldmatrix(std::uint32_t (&r)[4], const void* row) { emulator::load_matrix(r, row, false); }
-inline void ldmatrix_transposed(std::uint32_t (&r)[4], const void* row) { emulator::load_matrix(r, row, true); }
+inline void ldmatrix(std::uint32_t (&r)[4], const void* row, TANDEM_HERE) {
+    const emulator::Words words = emulator::load_matrix(row, emulator::Tile::AsStored, where);
+    for (int i = 0; i < 4; ++i) r[i] = words[static_cast<std::size_t>(i)];
+}
+inline void ldmatrix_transposed(std::uint32_t (&r)[4], const void* row, TANDEM_HERE) {
+    const emulator::Words words = emulator::load_matrix(row, emulator::Tile::Transposed, where);
+    for (int i = 0; i < 4; ++i) r[i] = words[static_cast<std::size_t>(i)];
+}
 
 inline void copy_async(void* to, const void* from, bool valid) { emulator::start_copy(to, from, valid); }
 inline void copy_async_commit() { emulator::commit_copies(); }
@@ -142,6 +151,8 @@ void copy_async_wait() {
 }
 
 inline float exp2_fast(float x) { return std::exp2(x); }
-inline void give_up() { emulator::fault("the kernel gave up"); }
+inline void give_up() { emulator::give_up(); }
+
+#undef TANDEM_HERE
 
 }  // namespace tandem::cuda

@@ -1,0 +1,56 @@
+// The whole cuda backend, every kernel of it, in training runs of the real program on the emulated GPU: what it learns is what the cpu
+// backend learns, on one rank and on several that share the card over the staged transport.
+#include <gtest/gtest.h>
+
+#include "tests/invariance/invariance_run.h"
+
+namespace tandem::test {
+namespace {
+
+struct Case {
+    Subject subject;  ///< of the cpu's run; the emulated one has the same words but the backend
+    std::vector<Layout> layouts;
+    friend std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.subject; }
+};
+
+const Arguments kShort = {"--training.max_steps", "3"};
+const Arguments kQuantised = kShort + Arguments{"--method.type", "qlora", "--optimizer.name", "adamw_8bit"};
+
+const Case kCases[] = {
+    {{"lora_dropout_fp32", "llama_gqa", "lora", "cpu", "fp32", kShort + Arguments{"--lora.dropout", "0.1"}},
+     {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}, {"tensor2", 2, {"--parallel.tensor", "2"}}}},
+    {{"full_tied_fp32", "llama_tied", "full", "cpu", "fp32", kShort},
+     {{"recomputed", 0, {"--training.recompute", "full"}}, {"data2", 2, {}}}},
+    {{"full_bias_bf16", "qwen2_bias", "full", "cpu", "bf16", kShort}, {{"one", 0, {}}}},
+    {{"full_qk_norm_paged_bf16", "qwen3_norm", "full", "cpu", "bf16", kShort + Arguments{"--optimizer.name", "paged_adamw_8bit"}},
+     {{"one", 0, {}}}},
+    {{"lora_window_bf16", "mistral_window", "lora", "cpu", "bf16",
+      kShort + Arguments{"--data.packing", "true", "--training.global_batch_size", "4"}},
+     {{"one", 0, {}}, {"data2", 2, {}}}},
+    {{"qlora_bf16", "llama_gqa", "lora", "cpu", "bf16", kQuantised}, {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}}},
+};
+
+class Emulated : public testing::TestWithParam<Case> {};
+
+}  // namespace
+
+TEST_P(Emulated, LearnsWhatTheCpuLearns) {
+    const Scratch scratch;
+    const Subject& subject = GetParam().subject;
+    const Trained want = train(subject, {"cpu", 0, {}}, scratch / "cpu");
+    ASSERT_FALSE(want.steps.empty());
+    Subject emulated = subject;
+    emulated.backend = "cuda";
+    for (const Layout& layout : GetParam().layouts) {
+        SCOPED_TRACE(layout.name);
+        const std::string output = scratch / layout.name;
+        const auto run = run_well(training_command(emulated, output) + layout.options, {.ranks = layout.ranks, .program = TANDEM_EMULATED});
+        if (run.code != 0) continue;
+        EXPECT_NE(run.out.find("emulated GPU"), std::string::npos) << run.out;
+        expect_alike(subject, read_trained(subject, output), want);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(, Emulated, testing::ValuesIn(kCases), [](const auto& row) { return row.param.subject.name; });
+
+}  // namespace tandem::test
