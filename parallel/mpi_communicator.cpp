@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <thread>
 
 #include "parallel/collective_operands.h"
+#include "parallel/idle_task.h"
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_transfer.h"
 #include "parallel/ordered_sum.h"
@@ -17,6 +19,19 @@ constexpr int kExchangeTag = 0;
 int as_int(std::size_t bytes) { return static_cast<int>(bytes); }
 
 std::byte* bytes_of(const Tensor& x) { return static_cast<std::byte*>(x.raw()); }
+
+/// Until the message is there. What it waits for may wait for something that this rank has to look after.
+MPI_Status wait(MPI_Request& request) {
+    MPI_Status status;
+    int done = 0;
+    while (!done && IdleTask::any_pending()) {
+        mpi_check(MPI_Test(&request, &done, &status), "MPI_Irecv");
+        IdleTask::look_at_all();
+        std::this_thread::yield();
+    }
+    if (!done) mpi_check(MPI_Wait(&request, &status), "MPI_Irecv");
+    return status;
+}
 
 }  // namespace
 
@@ -228,9 +243,9 @@ void MpiCommunicator::recv(Stream& stream, const Tensor& x, int peer, int tag) {
     stream.synchronize();
     for (std::size_t first = 0; first < x.bytes(); first += limits_.message) {
         const std::size_t n = std::min(limits_.message, x.bytes() - first);
-        MPI_Status status;
-        mpi_check(MPI_Recv(bytes_of(x) + first, as_int(n), MPI_BYTE, peer, tag, comm_, &status), "MPI_Recv");
-        received(status, n, peer);
+        MPI_Request request = MPI_REQUEST_NULL;
+        mpi_check(MPI_Irecv(bytes_of(x) + first, as_int(n), MPI_BYTE, peer, tag, comm_, &request), "MPI_Irecv");
+        received(wait(request), n, peer);
     }
 }
 

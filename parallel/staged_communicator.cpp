@@ -52,7 +52,6 @@ void StagedCommunicator::in_chunks(std::int64_t elements, std::int64_t per_chunk
         const auto which = static_cast<std::size_t>(first / per_chunk % 2);
         return Chunk{staging_->buffers[which], first, std::min(per_chunk, elements - first)};
     };
-    staging_->sends.send_all();
     if (elements > 0) fetch(chunk(0));
     for (std::int64_t first = 0; first < elements; first += per_chunk) {
         if (first + per_chunk < elements) fetch(chunk(first + per_chunk));
@@ -69,7 +68,7 @@ void StagedCommunicator::all_reduce(Stream& stream, const Tensor& x) {
     const auto staged = [&](const Chunk& c) { return c.buffer.at(0, x.dtype(), {c.count}); };
     in_chunks(
         x.elements(), per_chunk(x.dtype(), 1), [&](const Chunk& c) { c.buffer.fetch(stream, slice(x, c.first, c.count), staged(c)); },
-        [&](const Chunk& c) { host_->all_reduce(at_once, staged(c)); },
+        [&](const Chunk& c) { host().all_reduce(at_once, staged(c)); },
         [&](const Chunk& c) { c.buffer.deliver(stream, staged(c), slice(x, c.first, c.count)); });
 }
 
@@ -80,7 +79,7 @@ void StagedCommunicator::reduce_scatter(Stream& stream, const Tensor& x, const T
     in_chunks(
         shard.elements(), per_chunk(x.dtype(), size()),
         [&](const Chunk& c) { c.buffer.fetch(stream, slices(x, size(), c.first, c.count), staged(c)); },
-        [&](const Chunk& c) { host_->reduce_scatter(at_once, staged(c), own(c)); },
+        [&](const Chunk& c) { host().reduce_scatter(at_once, staged(c), own(c)); },
         [&](const Chunk& c) { c.buffer.deliver(stream, own(c), slice(shard, c.first, c.count)); });
 }
 
@@ -90,7 +89,7 @@ void StagedCommunicator::all_gather(Stream& stream, const Tensor& shard, const T
     in_chunks(
         shard.elements(), per_chunk(x.dtype(), size()),
         [&](const Chunk& c) { c.buffer.fetch(stream, slice(shard, c.first, c.count), staged(c).rows(rank(), rank() + 1)); },
-        [&](const Chunk& c) { host_->all_gather(at_once, staged(c).rows(rank(), rank() + 1), staged(c)); },
+        [&](const Chunk& c) { host().all_gather(at_once, staged(c).rows(rank(), rank() + 1), staged(c)); },
         [&](const Chunk& c) { c.buffer.deliver(stream, staged(c), slices(x, size(), c.first, c.count)); });
 }
 
@@ -101,7 +100,7 @@ void StagedCommunicator::all_to_all(Stream& stream, const Tensor& x, const Tenso
     in_chunks(
         x.elements() / size(), per_chunk(x.dtype(), 2 * size()),
         [&](const Chunk& c) { c.buffer.fetch(stream, slices(x, size(), c.first, c.count), out(c)); },
-        [&](const Chunk& c) { host_->all_to_all(at_once, out(c), in(c)); },
+        [&](const Chunk& c) { host().all_to_all(at_once, out(c), in(c)); },
         [&](const Chunk& c) { c.buffer.deliver(stream, in(c), slices(y, size(), c.first, c.count)); });
 }
 
@@ -115,7 +114,7 @@ void StagedCommunicator::broadcast(Stream& stream, const Tensor& x, int root) {
         [&](const Chunk& c) {
             if (sends) c.buffer.fetch(stream, slice(x, c.first, c.count), staged(c));
         },
-        [&](const Chunk& c) { host_->broadcast(at_once, staged(c), root); },
+        [&](const Chunk& c) { host().broadcast(at_once, staged(c), root); },
         [&](const Chunk& c) {
             if (!sends) c.buffer.deliver(stream, staged(c), slice(x, c.first, c.count));
         });

@@ -76,11 +76,11 @@ std::unique_ptr<Transfer> StagedSends::start(Stream& stream, Communicator& host,
     }
     if (!message->complete()) pending_.push_back(message.get());
     auto sent = std::make_unique<Sent>(*this, std::move(message));
-    send_copied();
+    look();
     return sent;
 }
 
-void StagedSends::send_copied() {
+void StagedSends::look() {
     while (!pending_.empty() && pending_.front()->copied()) {
         pending_.front()->send_part();
         if (pending_.front()->complete()) pending_.pop_front();

@@ -7,24 +7,24 @@
 #include <vector>
 
 #include "parallel/communicator.h"
+#include "parallel/idle_task.h"
 #include "parallel/pinned_buffer.h"
 
 namespace tandem {
 
 /// All of a rank's, whatever their groups, in the order in which they were started. A message is handed to MPI when somebody looks and
 /// finds it copied; the calls that may wait for another rank look (StagedCommunicator), so that no rank waits for one that only waits.
-class StagedSends {
+class StagedSends final : public IdleTask {
 public:
     /// Messages travel in parts of `chunk` bytes: the first is sent while the next is copied.
     StagedSends(Backend& backend, std::size_t chunk) : backend_(backend), chunk_(chunk) {}
 
     /// Enqueues the copy. `host`: the group over host memory that sends; it must outlive the message.
     [[nodiscard]] std::unique_ptr<Transfer> start(Stream& stream, Communicator& host, const Tensor& x, int peer, int tag);
-    /// Sends what is copied; does not block.
-    void send_copied();
+    [[nodiscard]] bool pending() const override { return !pending_.empty(); }
+    void look() override;  ///< sends what is copied
     /// Sends everything that was started; blocks until the device has copied it.
     void send_all();
-    [[nodiscard]] bool pending() const { return !pending_.empty(); }
 
 private:
     /// Pinned memory of one message, and an event for each of its parts.

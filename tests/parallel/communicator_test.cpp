@@ -150,6 +150,20 @@ TEST_P(CommunicatorTest, AllReduceOfAMatrix) {
     expect_same_bits(get<float>(x), sum_of<float>(size(), 30 * 41), "matrix");
 }
 
+TEST_P(CommunicatorTest, StreamsTakeTurns) {
+    // What one stream's verb still has to copy to the device must not meet what the next one's takes from there.
+    const auto other = transport().backend->make_stream();
+    const Tensor x = put(values_of<float>(rank(), 4099)), y = put(values_of<float>(rank(), 5003));
+    const auto ready = transport().backend->make_event();
+    stream().record(*ready);
+    other->wait(*ready);
+    group().all_reduce(stream(), x);
+    group().all_reduce(*other, y);
+    other->synchronize();
+    expect_same_bits(get<float>(x), sum_of<float>(size(), 4099), "first stream");
+    expect_same_bits(get<float>(y), sum_of<float>(size(), 5003), "second stream");
+}
+
 TEST_P(CommunicatorTest, AllGatherJoinsShardsInRankOrder) {
     for (const auto block : kSizes) {
         std::vector<std::int32_t> expected;

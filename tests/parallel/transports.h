@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct TransportCase {
     bool host;  ///< work on the device has run when its call returns
     std::function<Transport()> make;
     std::string why_not = {};  ///< of a case that cannot be made here
+    friend std::ostream& operator<<(std::ostream& out, const TransportCase& x) { return out << x.name; }
 };
 
 std::vector<TransportCase> transport_cases();
