@@ -21,8 +21,8 @@ bool unordered(Mark earlier, const Accessor& who) {
 }
 
 /// The same of all who left the mark of a read.
-bool reads_unordered(Mark readers, const Accessor& who) {
-    if (phase_of(readers) < who.launch_start) return false;
+bool reads_unordered(Mark readers, const Accessor& who, std::uint32_t floor) {
+    if (phase_of(readers) < std::max(floor, who.launch_start)) return false;
     switch (static_cast<ReadKind>(readers & 3U)) {
         case ReadKind::One: return unordered(readers, who);
         case ReadKind::OneWarp: return !over(readers, who) && (!same_warp(readers, who) || warp_phase_of(readers) == who.warp_phase);
@@ -40,14 +40,15 @@ Wrong examine(Mark writer, Mark reader, Access how, const Accessor& who, std::ui
     if (written && kind == WriteKind::UnderWay && !(how == Access::CopyArrives && thread_of(writer) == who.thread)) return Wrong::UnderWay;
     const bool both_atomic = how == Access::Atomic && kind == WriteKind::Atomic;
     if (written && !both_atomic && unordered(writer, who)) return Wrong::Written;
-    if (how != Access::Read && reads_unordered(reader, who)) return Wrong::WasRead;
+    if (how != Access::Read && reads_unordered(reader, who, floor)) return Wrong::WasRead;
     return Wrong::Nothing;
 }
 
-Mark read_by(Mark reader, const Accessor& who) {
+Mark read_by(Mark reader, const Accessor& who, std::uint32_t floor) {
     const std::uint32_t phase = phase_of(reader);
     const auto kind = static_cast<ReadKind>(reader & 3U);
-    if (phase >= who.launch_start && (phase < who.block_start || kind == ReadKind::SeveralBlocks)) return who.mark(ReadKind::SeveralBlocks);
+    if (phase >= std::max(floor, who.launch_start) && (phase < who.block_start || kind == ReadKind::SeveralBlocks))
+        return who.mark(ReadKind::SeveralBlocks);
     if (phase != who.phase || (kind == ReadKind::One && thread_of(reader) == who.thread)) return who.mark(ReadKind::One);
     if (kind == ReadKind::Several || !same_warp(reader, who)) return who.mark(ReadKind::Several);
     return who.mark(warp_phase_of(reader) == who.warp_phase ? ReadKind::OneWarp : ReadKind::One);

@@ -42,10 +42,11 @@ struct Accessor {
     }
 };
 
-/// What is wrong with an access by `who` to a byte with these marks, where memory counts as written from phase `floor` on.
+/// What is wrong with an access by `who` to a byte with these marks. Marks of phases before `floor` count as none: shared memory has those
+/// of its block, global memory all.
 Wrong examine(Mark writer, Mark reader, Access how, const Accessor& who, std::uint32_t floor);
 /// The mark of a byte that had `reader` and is read by `who`.
-Mark read_by(Mark reader, const Accessor& who);
+Mark read_by(Mark reader, const Accessor& who, std::uint32_t floor);
 
 /// `bytes` bytes with their marks at `writer` and `reader`. Where something is wrong, `at` is the first byte of it.
 inline Wrong touch(Mark* writer, Mark* reader, std::size_t bytes, Access how, const Accessor& who, std::uint32_t floor, std::size_t& at) {
@@ -65,9 +66,9 @@ inline Wrong touch(Mark* writer, Mark* reader, std::size_t bytes, Access how, co
                                                            : WriteKind::Plain;
         std::fill_n(writer, bytes, who.mark(kind));
     } else if (uniform) {
-        std::fill_n(reader, bytes, read_by(reader[0], who));
+        std::fill_n(reader, bytes, read_by(reader[0], who, floor));
     } else {
-        for (std::size_t i = 0; i < bytes; ++i) reader[i] = read_by(reader[i], who);
+        for (std::size_t i = 0; i < bytes; ++i) reader[i] = read_by(reader[i], who, floor);
     }
     return Wrong::Nothing;
 }
