@@ -3,10 +3,10 @@
 #pragma once
 
 #include "kernels/base/context.h"
-#include "kernels/cuda/optimizer.cuh"
-#include "kernels/cuda/rmsnorm.cuh"
 #include "kernels/cuda/bias.cuh"
 #include "kernels/cuda/embedding.cuh"
+#include "kernels/cuda/optimizer.cuh"
+#include "kernels/cuda/rmsnorm.cuh"
 
 namespace tandem::cuda {
 
