@@ -98,6 +98,16 @@ void add_dropout(std::vector<OpCase>& cases, const Matrix& s, double p, std::int
                      {"x"}});
 }
 
+/// p is the very number that one element draws: it is kept.
+void add_dropout_at_the_limit(std::vector<OpCase>& cases) {
+    const std::uint64_t key = hash_name(std::string_view("limit")), row = 5;
+    const DropoutMask mask{key, uniform01(philox(key, row, 2)[0]), 0};
+    cases.push_back({"dropout",
+                     "dropout_at_the_limit",
+                     {input("x", {1, 4}), {"row_ids", {1}, Kind::Int64, constant(static_cast<double>(row))}, output("y", {1, 4})},
+                     [=](Context& ctx, const Operands& o) { ops::dropout(ctx, mask, o.at("row_ids"), o.at("x"), o.at("y")); }});
+}
+
 /// With the whole table, or with a part of it: some ids are then -1.
 void add_embedding(std::vector<OpCase>& cases, std::int64_t vocabulary, const Matrix& s, bool part = false) {
     const Fill ids = [=](std::int64_t i, std::uint64_t w) { return part && i % 3 != 1 ? -1.0 : below(vocabulary)(i, w); };
@@ -152,6 +162,7 @@ std::vector<OpCase> elementwise_cases() {
         add_embedding(cases, 11, s, true);
         add_rows(cases, s);
     }
+    add_dropout_at_the_limit(cases);
     add_embedding(cases, 301, {64, 33, 0});
     add_embedding(cases, 1, {100, 20, 0});        // one id for all
     add_embedding(cases, 5, {2100, 3, 0}, true);  // long runs, more tokens than are compared at once
