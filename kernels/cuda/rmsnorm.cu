@@ -238,10 +238,7 @@ Status launch_rmsnorm(const NormInput& in, const Rows& y, float* rstd, StreamHan
     });
 }
 
-std::int64_t norm_gradient_ranges(Extent extent) {
-    const std::int64_t rows = extent.columns <= Team<kWarp, kVector<bf16>>::kHeldColumns ? 8 * kTeams<kWarp> : 8;
-    return std::min<std::int64_t>((extent.rows + rows - 1) / rows, 1024);
-}
+static_assert(Team<kWarp, kVector<bf16>>::kHeldColumns == kNarrowNorm && 8 * kTeams<kWarp> == kNarrowNormRows);
 
 Status launch_rmsnorm_backward(const NormInput& in, const Rows& dy, const float* rstd, const Rows& dx, NormWrite write, float* partial,
                                float* dw, StreamHandle stream) {

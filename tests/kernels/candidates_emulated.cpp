@@ -12,7 +12,6 @@ std::unique_ptr<Backend> emulated(emulator::Order order) {
     return std::make_unique<CudaBackend>(0);
 }
 
-
 }  // namespace
 
 std::vector<Candidate> candidates() {
