@@ -1,8 +1,9 @@
 // dtable[ids[i]] += dy[i] in the order of i, without atomic sums: the tokens are sorted by (id, i), and then one block sums a run of equal
 // ids for its columns.
 //
-// Sorted by counting: the place of token i is the number of tokens before it. n tokens take n^2 comparisons, of two instructions each:
-// a fraction of the time of reading dy up to some 100000 tokens, and no more than a few lines. Workspace: 4 n (rank_parts + 1) bytes.
+// Sorted by counting: the place of token i is the number of tokens before it. n tokens take n^2 comparisons of two instructions each,
+// which is, by calculation, 0.02 ms for 16384 tokens and 0.3 ms for 65536 on a card of 3e13 instructions a second. The sums then read dy
+// once. Workspace: 4 n (rank_parts + 1) bytes, at most 68 n.
 #include "kernels/cuda/element.cuh"
 #include "kernels/cuda/embedding.cuh"
 #include "kernels/cuda/launch.cuh"
