@@ -31,24 +31,27 @@ void expect_refused(const std::string& message) { EXPECT_NE(message.find("the ke
 }  // namespace
 
 TEST(EmulatedLabels, OutsideTheVocabulary) {
-    const auto whole = [](Context& ctx, const Tensor& z, const Tensor& labels, const Tensor&, const Tensor& loss) {
-        ops::cross_entropy(ctx, z, labels, loss, {});
-    };
-    const auto part = [](Context& ctx, const Tensor& z, const Tensor& labels, const Tensor& statistics, const Tensor&) {
-        ops::cross_entropy_statistics(ctx, z, labels, statistics);
-    };
-    const auto combined = [](Context& ctx, const Tensor& z, const Tensor& labels, const Tensor& statistics, const Tensor& loss) {
-        ops::cross_entropy_from_statistics(ctx, z, labels, statistics.reshape({1, 1, 3}), loss, {});
-    };
-    EXPECT_EQ(outcome(6, whole), "fine");
-    expect_refused(outcome(7, whole));
-    expect_refused(outcome(-1, whole));
-    EXPECT_EQ(outcome(-1, part), "fine");
-    expect_refused(outcome(-2, part));
-    expect_refused(outcome(7, part));
-    EXPECT_EQ(outcome(-1, combined), "fine");
-    expect_refused(outcome(-2, combined));
-    expect_refused(outcome(7, combined));
+    for (const auto order : {emulator::Order::Forward, emulator::Order::Shuffled}) {
+        emulator::set_order(order);
+        const auto whole = [](Context& ctx, const Tensor& z, const Tensor& labels, const Tensor&, const Tensor& loss) {
+            ops::cross_entropy(ctx, z, labels, loss, {});
+        };
+        const auto part = [](Context& ctx, const Tensor& z, const Tensor& labels, const Tensor& statistics, const Tensor&) {
+            ops::cross_entropy_statistics(ctx, z, labels, statistics);
+        };
+        const auto combined = [](Context& ctx, const Tensor& z, const Tensor& labels, const Tensor& statistics, const Tensor& loss) {
+            ops::cross_entropy_from_statistics(ctx, z, labels, statistics.reshape({1, 1, 3}), loss, {});
+        };
+        EXPECT_EQ(outcome(6, whole), "fine");
+        expect_refused(outcome(7, whole));
+        expect_refused(outcome(-1, whole));
+        EXPECT_EQ(outcome(-1, part), "fine");
+        expect_refused(outcome(-2, part));
+        expect_refused(outcome(7, part));
+        EXPECT_EQ(outcome(-1, combined), "fine");
+        expect_refused(outcome(-2, combined));
+        expect_refused(outcome(7, combined));
+    }
 }
 
 }  // namespace tandem::test

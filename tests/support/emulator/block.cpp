@@ -165,6 +165,8 @@ void fault(const std::string& what) {
     s.fibers.leave();
 }
 
+void give_up() { fault("the kernel gave up"); }
+
 void* shared_memory(std::size_t bytes) {
     State& s = state();
     if (bytes > s.work->shared_bytes)

@@ -27,6 +27,7 @@ void* shared_memory(std::size_t bytes);
 
 /// Ends the launch with this message and the thread's place. Does not return.
 [[noreturn]] void fault(const std::string& what);
+[[noreturn]] void give_up();
 
 enum class Collective { SyncWarp, Shuffle, Ballot, MatrixInstruction, LoadMatrix };
 /// All lanes of `mask` give `bytes` bytes; each gets what lane l gave at result[l].
