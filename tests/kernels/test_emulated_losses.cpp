@@ -1,7 +1,12 @@
-// Labels that ops::cross_entropy does not allow end the launch: on a GPU nobody else can see them.
+// Labels that ops::cross_entropy does not allow end the launch: on a GPU nobody else can see them. And sums of more losses than the
+// table of cases has.
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "kernels/cuda/backend_cuda.h"
+#include "kernels/cuda/stream.h"
+#include "kernels/cuda/sums.cuh"
 #include "kernels/ops/cross_entropy.h"
 #include "tests/kernels/device.h"
 #include "tests/support/emulator/emulator.h"
@@ -52,6 +57,15 @@ TEST(EmulatedLabels, OutsideTheVocabulary) {
         expect_refused(outcome(-2, combined));
         expect_refused(outcome(7, combined));
     }
+}
+
+TEST(EmulatedSums, OfMorePartsThanThreads) {
+    Device device(std::make_unique<CudaBackend>(0));
+    std::vector<double> parts(1000);
+    std::iota(parts.begin(), parts.end(), 1.0);
+    const Tensor x = device.tensor({1000}, DType::F64, parts), sum = device.filled({1}, DType::F64, 0.5);
+    ASSERT_TRUE(cuda::launch_add_parts(x.data<double>(), 1000, sum.data<double>(), cuda::native(device.context().stream)).ok());
+    EXPECT_EQ(device.numbers(sum), std::vector<double>{500500.5});
 }
 
 }  // namespace tandem::test
