@@ -7,7 +7,7 @@
 
 namespace tandem::cuda {
 
-/// x [rows, columns] as both directions have it; w [columns] of x's type.
+/// x [rows, columns], columns below 2^31, as both directions have it; w [columns] of x's type.
 struct NormInput {
     Extent extent;
     Rows x;

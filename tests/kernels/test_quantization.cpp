@@ -93,7 +93,7 @@ std::vector<Row> rows() {
     std::vector<Row> all;
     for (const auto scales : {Scales::Single, Scales::Double})
         for (const auto& [block, m, n] :
-             {std::array<std::int64_t, 3>{64, 12, 256}, {64, 12, 96}, {32, 15, 75}, {32, 21, 900}, {128, 9, 1000}, {4096, 8, 900}})
+             {std::array<std::int64_t, 3>{64, 12, 256}, {64, 12, 96}, {32, 15, 75}, {32, 11, 900}, {128, 7, 1000}, {4096, 8, 900}})
             for (const auto type : {FourBit::NF4, FourBit::FP4}) all.push_back({type, block, m, n, scales});
     return all;
 }
