@@ -53,13 +53,17 @@ void read_manifest(const fs::path& manifest_file, QuantizationSection& section) 
     section.skip_modules = get_or<std::vector<std::string>>(value("quantization", "skip_modules"), "value", {}, manifest_file);
 }
 
+QuantizationSection as_section(const QuantizationSpec& spec) {
+    return {.type = spec.type, .double_quant = spec.double_quant, .block_size = spec.block_size, .skip_modules = spec.skip_modules};
+}
+
 /// How the base was kept while the adapter was trained: as the adapter says, or the manifest of its run, but for what was typed.
 QuantizationSpec trained_over(const Request& request, const CommandLine& line) {
     QuantizationSection section;
     const fs::path adapter = fs::path(request.adapter).lexically_normal();
     const fs::path manifest = (adapter.has_filename() ? adapter : adapter.parent_path()).parent_path() / "manifest.json";
     if (const auto recorded = recorded_base(request.adapter)) {
-        section = {recorded->type, recorded->block_size, recorded->double_quant, recorded->skip_modules};
+        section = as_section(*recorded);
     } else if (fs::exists(manifest)) {
         read_manifest(manifest, section);
     } else if (!line.given("quantization.type")) {
@@ -124,7 +128,7 @@ std::optional<MergeCheck> self_check(const Request& request, const std::optional
     config.model.path = request.model;
     config.lora.adapter = request.adapter;
     config.method.type = request.dequantized() ? Method::QLora : Method::Lora;
-    if (rounded) config.quantization = {rounded->type, rounded->block_size, rounded->double_quant, rounded->skip_modules};
+    if (rounded) config.quantization = as_section(*rounded);
     return check_merge(config, request.directory, threads);
 }
 

@@ -1,5 +1,4 @@
 #include "src/train/trainer.h"
-#include "src/model/adapter_base.h"
 
 #include <array>
 #include <cmath>
@@ -7,6 +6,7 @@
 #include <tuple>
 
 #include "src/config/units.h"
+#include "src/model/adapter_base.h"
 #include "src/train/rank_zero.h"
 
 namespace tandem {
