@@ -62,15 +62,15 @@ __global__ void lanes_read_then_write(Ints p) {
     auto& s = shared<Shared>();
     s.at[threadIdx.x] = p.data[threadIdx.x];
     __syncwarp();
-    if (threadIdx.x < 16) p.data[threadIdx.x] = s.at[0];
+    p.data[threadIdx.x] = s.at[0];
     if (threadIdx.x == 31) s.at[0] = 1;
 }
 __global__ void several_warps_read_then_one_writes(Ints p) {
     auto& s = shared<Shared>();
     if (threadIdx.x == 0) s.at[0] = 1;
     __syncthreads();
-    p.data[threadIdx.x] = s.at[0];
-    if (threadIdx.x == 95) s.at[0] = 2;
+    if (threadIdx.x % 32 == 0) p.data[threadIdx.x] = s.at[0];
+    if (threadIdx.x == 64) s.at[0] = 2;
 }
 __global__ void blocks_read_then_last_writes(Ints p) {
     p.data[64 + blockIdx.x * 32 + threadIdx.x] = p.data[threadIdx.x];
