@@ -14,8 +14,8 @@ namespace {
 }  // namespace
 
 std::vector<std::string> CudaBackend::missing_ops() {
-    return {"dropout",   "bias", "dequantize",    "embedding",      "gather_rows", "scatter_rows", "rmsnorm",    "rope",
-            "glu",  "cross_entropy", "sum_of_squares", "clip_scale",  "adamw",        "adamw_8bit", "sgd"};
+    return {"dropout", "bias",          "dequantize",     "embedding",  "gather_rows", "scatter_rows", "rmsnorm", "rope",
+            "glu",     "cross_entropy", "sum_of_squares", "clip_scale", "adamw",       "adamw_8bit",   "sgd"};
 }
 
 void CudaBackend::dropout(Context&, const DropoutMask&, const Tensor&, const Tensor&, const Tensor&) { missing("dropout"); }
