@@ -36,7 +36,13 @@ public:
             buffer.used = ctx.backend.make_event();
         }
     }
-    ~PagedStates() override { copies_->synchronize(); }
+    ~PagedStates() override {
+        try {
+            copies_->synchronize();
+        } catch (const Error&) {
+            // The device failed earlier, and what it said then is on its way to the user.
+        }
+    }
     PagedStates(const PagedStates&) = delete;
     PagedStates& operator=(const PagedStates&) = delete;
 

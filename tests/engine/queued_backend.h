@@ -13,14 +13,18 @@
 
 namespace tandem::test {
 
+/// A place in a stream's order.
+struct QueueMark {
+    std::size_t stream = 0;
+    std::uint64_t number = 0;  ///< 0: not recorded
+};
+
 class Queues {
 public:
     /// Which stream goes on where several can: the first one, the last one, or by chance.
     enum class Order { First, Last, Chance };
-    struct Mark {
-        std::size_t stream = 0;
-        std::uint64_t number = 0;  ///< 0: not recorded
-    };
+
+    using Mark = QueueMark;
 
     explicit Queues(Order order, unsigned seed = 0) : order_(order), random_(seed) {}
     std::size_t add() {

@@ -104,7 +104,7 @@ TEST_F(AdapterBase, IsWhatItIsMergedInto) {
     // Factors that another program wrote do not say.
     train("lora", {});
     fs::rename(scratch_ / "lora/adapter", scratch_ / "foreign");
-    merged(scratch_ / "foreign", scratch_ / "d", err);
+    EXPECT_EQ(merged(scratch_ / "foreign", scratch_ / "d", err).at("type"), "nf4");
     expect_one_line_with(err, "nf4 is assumed");
 }
 
