@@ -3,6 +3,7 @@
 #include <dnnl.hpp>
 #include <list>
 #include <unordered_map>
+#include <vector>
 
 #include "kernels/cpu/convert.h"
 
@@ -124,6 +125,18 @@ Tensor take_scratchpad(Context& ctx, std::int64_t bytes) { return ctx.workspace.
 }  // namespace
 
 struct OneDnnMatmul::Cache {
+    /// Scratch of a product: the workspace's, or, where that has less left than is asked for, memory of this cache. With AMX (oneDNN 2.6)
+    /// a product of fewer rows can ask for more than one of more rows, so that what was rehearsed is no bound: about a MiB a thread at
+    /// most, as far as was seen.
+    void* scratch(Context& ctx, std::int64_t bytes) {
+        const auto rounded = (static_cast<std::size_t>(bytes) + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
+        if (rounded <= ctx.workspace.capacity() - ctx.workspace.used()) return take_scratchpad(ctx, bytes).raw();
+        if (unplanned.size() < rounded + Arena::kAlignment) unplanned.resize(rounded + Arena::kAlignment);
+        const auto address = reinterpret_cast<std::uintptr_t>(unplanned.data());
+        return unplanned.data() + (Arena::kAlignment - address % Arena::kAlignment) % Arena::kAlignment;
+    }
+    std::vector<std::byte> unplanned;
+
     dnnl::engine engine{dnnl::engine::kind::cpu, 0};
     dnnl::stream stream{engine};
     std::list<std::pair<Key, Product>> recent;  ///< latest use first
@@ -163,7 +176,7 @@ void OneDnnMatmul::run(Context& ctx, const Operand& a, const Operand& b, const T
     product.arguments.at(DNNL_ARG_WEIGHTS).set_data_handle(b.x.raw());
     product.arguments.at(DNNL_ARG_DST).set_data_handle(c.raw());
     if (product.scratchpad_bytes > 0)
-        product.arguments.at(DNNL_ARG_SCRATCHPAD).set_data_handle(take_scratchpad(ctx, product.scratchpad_bytes).raw());
+        product.arguments.at(DNNL_ARG_SCRATCHPAD).set_data_handle(cache_->scratch(ctx, product.scratchpad_bytes));
     product.primitive.execute(cache_->stream, product.arguments);
     cache_->stream.wait();
 } catch (const dnnl::error& e) {
