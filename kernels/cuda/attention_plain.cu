@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kThreads) query_gradient(AttentionShape shape,
 
 /// Block: kTile keys of one key/value head and sample, kColumns columns of dk and dv; all heads that read them, one after the other.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     key_gradient(AttentionShape shape, Matrix<const T> d_o, Matrix<const T> q, Matrix<const T> k, Matrix<const T> v, const float* lse,
                  const float* delta, Matrix<T> dk, Matrix<T> dv) {
     const BlockWork work = key_tile<kTile>(shape.samples, shape.kv_heads);
