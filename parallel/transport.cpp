@@ -19,32 +19,39 @@ int sharing(Communicator& world, const std::string& card) {
     return std::max_element(ranks.begin(), ranks.end(), most)->second;
 }
 
-/// What `work` throws on the lowest rank that fails, with its number; empty where it succeeds everywhere. Collective.
-std::string failure_of_any(Communicator& world, const std::function<void()>& work) {
-    std::string mine;
-    try {
-        work();
-    } catch (const Error& error) {
-        mine = fmt::format("rank {}: {}", world.rank(), error.what());
-    }
-    for (const std::string& text : world.gather(mine)) {
-        if (!text.empty()) return text;
+/// What the lowest rank says that says anything, with its number. Collective.
+std::string first_of(Communicator& world, const std::string& mine) {
+    const auto all = world.gather(mine);
+    for (std::size_t r = 0; r < all.size(); ++r) {
+        if (!all[r].empty()) return fmt::format("rank {}: {}", r, all[r]);
     }
     return "";
 }
 
-/// Throws where what is there cannot be used by these ranks together.
-void check_same(Communicator& world, const std::string& library) {
-    const auto all = world.gather(library);
-    for (std::size_t r = 0; r < all.size(); ++r) {
-        if (all[r] != library) fail(Failure::Configuration, "here is {}, rank {} has {}", library, r, all[r]);
+/// What `work` returns or throws on the lowest rank where it fails; empty where it succeeds everywhere. Collective.
+std::string failure_of_any(Communicator& world, const std::function<std::string()>& work) {
+    std::string mine;
+    try {
+        mine = work();
+    } catch (const Error& error) {
+        mine = error.what();
     }
+    return first_of(world, mine);
 }
 
-void verify(const TransportRequest& request, Communicator& group) {
+/// Empty where all ranks have the same one.
+std::string differences(Communicator& world, const std::string& library) {
+    const auto all = world.gather(library);
+    for (std::size_t r = 0; r < all.size(); ++r) {
+        if (all[r] != library) return fmt::format("here is {}, rank {} has {}", library, r, all[r]);
+    }
+    return "";
+}
+
+std::string verify(const TransportRequest& request, Communicator& group) {
     const auto ring = group.split(0, group.rank());
     ring->connect_neighbours();
-    verify_transport(request.backend, request.stream, *ring);
+    return verify_transport(request.backend, request.stream, *ring);
 }
 
 /// NCCL's group, or nothing and why. Every step is agreed on before the next: in NCCL's own calls a rank would wait for one that failed.
@@ -55,13 +62,17 @@ std::unique_ptr<Communicator> try_nccl(const TransportRequest& request, std::str
     obstacle = failure_of_any(world, [&] {
         plugin = &request.plugin();
         library = plugin->describe();
+        return std::string();
     });
-    if (obstacle.empty()) obstacle = failure_of_any(world, [&] { check_same(world, library); });
+    if (obstacle.empty()) obstacle = first_of(world, differences(world, library));
     if (obstacle.empty()) {
         auto control = world.split(0, world.rank());
-        obstacle = failure_of_any(world, [&] { group = plugin->make(request.backend, std::move(control)); });
+        obstacle = failure_of_any(world, [&] {
+            group = plugin->make(request.backend, std::move(control));
+            return std::string();
+        });
     }
-    if (obstacle.empty()) obstacle = failure_of_any(world, [&] { verify(request, *group); });
+    if (obstacle.empty()) obstacle = failure_of_any(world, [&] { return verify(request, *group); });
     if (!obstacle.empty()) group.reset();
     return group;
 }
@@ -89,7 +100,8 @@ DeviceTransport make_device_communicator(const TransportRequest& request) {
         }
     }
     DeviceTransport staged{make_staged_communicator(request.backend, request.world), {}};
-    const auto failure = failure_of_any(request.world, [&] { verify(request, *staged.world); });
+    // What is thrown here ends the job: others may be waiting in MPI for the rank that throws.
+    const auto failure = first_of(request.world, verify(request, *staged.world));
     if (!failure.empty())
         fail(Failure::Run, "the GPUs' memory cannot be reached through the hosts' (parallel.transport = staged): {}", failure);
     staged.report = report(request, *staged.world, why);
