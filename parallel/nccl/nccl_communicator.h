@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "kernels/base/backend.h"
 #include "parallel/communicator.h"
 #include "parallel/nccl/nccl_links.h"
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "kernels/base/backend.h"
 #include "parallel/communicator.h"
 #include "parallel/nccl/nccl_comm.h"
 

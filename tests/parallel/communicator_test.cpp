@@ -56,7 +56,7 @@ const std::vector<std::int64_t> kSizes = {0, 1, 2, 3, 5, 7, 64, 1000, 4099, 2001
 class CommunicatorTest : public testing::TestWithParam<test::TransportCase> {
 protected:
     void SetUp() override {
-        if (!GetParam().why_not.empty()) GTEST_SKIP() << GetParam().why_not;
+        if (const auto reason = GetParam().why_not(); !reason.empty()) GTEST_SKIP() << reason;
         transport_ = GetParam().make();
         group().connect_neighbours();
         memory_ = std::make_unique<Arena>(*transport_.backend, MemoryKind::Communication, std::size_t{64} << 20U);

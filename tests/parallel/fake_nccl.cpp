@@ -18,8 +18,8 @@
 struct ncclComm {
     std::string id;
     int rank, ranks;
-    std::map<std::pair<int, int>, int> messages;  ///< between two ranks so far
-    int incomplete = 2;                           ///< times that the last call is still under way when asked
+    std::map<int, int> sent, received;  ///< messages to and from each rank so far
+    int incomplete = 2;                 ///< times that the last call is still under way when asked
 };
 
 namespace tandem::test {
@@ -28,7 +28,7 @@ namespace {
 constexpr double kPatience = 20;
 
 std::filesystem::path directory;
-std::map<CUstream_st*, int> unsent;  ///< sends enqueued that have not run
+std::map<CUstream_st*, int> unsent;  ///< single sends enqueued that have not run
 
 struct Part {
     std::byte* data;
@@ -43,15 +43,15 @@ struct Group {
     std::vector<Part> parts;
 } group;
 
-std::filesystem::path file_of(ncclComm& comm, int from, int to) {
-    return directory / fmt::format("{}.{}.{}.{}", comm.id, from, to, comm.messages[{from, to}]++);
+std::filesystem::path file_of(const ncclComm& comm, int from, int to, int number) {
+    return directory / fmt::format("{}.{}.{}.{}", comm.id, from, to, number);
 }
 
 std::string send_part(ncclComm& comm, const Part& part) {
     auto& memory = emulator::memory();
     const emulator::Memory::Open open(memory);
     if (auto wrong = memory.outside(part.data, part.bytes); !wrong.empty()) return "ncclSend: the source is " + wrong;
-    const auto file = file_of(comm, comm.rank, part.peer);
+    const auto file = file_of(comm, comm.rank, part.peer, comm.sent[part.peer]++);
     auto unfinished = file;
     unfinished += ".part";
     std::ofstream(unfinished, std::ios::binary).write(reinterpret_cast<const char*>(part.data), static_cast<std::streamsize>(part.bytes));
@@ -60,7 +60,7 @@ std::string send_part(ncclComm& comm, const Part& part) {
 }
 
 std::string receive_part(ncclComm& comm, const Part& part) {
-    const auto file = file_of(comm, part.peer, comm.rank);
+    const auto file = file_of(comm, part.peer, comm.rank, comm.received[part.peer]++);
     const auto start = std::chrono::steady_clock::now();
     while (!std::filesystem::exists(file)) {
         if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > kPatience)
@@ -80,9 +80,10 @@ std::string receive_part(ncclComm& comm, const Part& part) {
 }
 
 void enqueue(ncclComm* comm, CUstream_st* stream, const std::vector<Part>& parts) {
-    ++unsent[stream];
+    const int alone = parts.size() == 1 && parts[0].sends ? 1 : 0;
+    unsent[stream] += alone;
     stream->push([=] {
-        --unsent[stream];
+        unsent[stream] -= alone;
         std::string fault;
         for (const Part& part : parts)
             if (part.sends && fault.empty()) fault = send_part(*comm, part);
@@ -116,7 +117,7 @@ ncclResult_t unique_id(ncclUniqueId* id) {
 
 ncclResult_t init(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
     if (config->blocking != 0) return ncclInvalidArgument;
-    *comm = new ncclComm{id.internal, rank, ranks, {}, 2};
+    *comm = new ncclComm{id.internal, rank, ranks, {}, {}, 2};
     return ncclInProgress;
 }
 
