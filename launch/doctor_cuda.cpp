@@ -1,7 +1,6 @@
 #include "launch/doctor_cuda.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "kernels/loader/cuda.h"
 
@@ -27,15 +26,13 @@ Json examine_cuda() {
                   {"usable", false},
                   {"built_with", nullptr},
                   {"found", nullptr},
-                  {"devices", Json::array()},
-                  {"missing_ops", Json::array()}};
+                  {"devices", Json::array()}};
     try {
         const BackendPlugin& plugin = open_cuda(files);
         const PluginFacts found = plugin.examine(Examine::FreeMemory);
         facts["built_with"] = found.built_with;
         facts["found"] = found.found;
         for (const DeviceFacts& device : found.devices) facts["devices"].push_back(describe(device));
-        facts["missing_ops"] = plugin.missing_ops();
         facts["usable"] = found.failure.empty() && !found.devices.empty();
         facts["status"] = found.failure.empty() ? fmt::format("{} GPU(s), {}", found.devices.size(), found.found) : found.failure;
     } catch (const Error& error) {
@@ -58,9 +55,6 @@ std::string cuda_text(const Json& facts, const std::string& indent) {
                            device["compiled"].get<bool>() ? "" : ", not compiled for", device["free_bytes"].get<double>() / 0x1p30,
                            device["memory_bytes"].get<double>() / 0x1p30, device["multiprocessors"].get<int>());
     }
-    if (!facts["missing_ops"].empty())
-        out += fmt::format("\n{}no model runs on GPUs yet; missing: {}", indent,
-                           fmt::join(facts["missing_ops"].get<std::vector<std::string>>(), ", "));
     return out;
 }
 

@@ -7,7 +7,7 @@
 namespace tandem {
 
 /// {"status", "library", "built", "usable", "built_with", "found", "devices": [{"name", "architecture", "memory_bytes", "free_bytes",
-/// "multiprocessors", "compiled"}], "missing_ops": []}; `status` is one line: what is there, or what is missing and what to do.
+/// "multiprocessors", "compiled"}]}; `status` is one line: what is there, or what is missing and what to do.
 nlohmann::ordered_json examine_cuda();
 
 /// The same as lines of text, with `indent` before each but the first.

@@ -5,6 +5,7 @@
 
 #include "launch/command.h"
 #include "launch/options.h"
+#include "launch/quantization_options.h"
 #include "parallel/mesh.h"
 #include "parallel/runtime.h"
 #include "src/engine/device.h"
@@ -32,6 +33,10 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     const RankLayout layout = resolve_layout(config, runtime.size(), Purpose::Eval);
     const int threads = runtime.threads_per_rank();
     OpenedModel opened = open_model(config, Trained::Nothing);
+    if (config.lora.adapter && runtime.rank() == 0) {
+        if (const auto warning = other_base(*config.lora.adapter, config.model.path, opened.description, "--method.type qlora "))
+            warn(*warning);
+    }
     const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size(), place));
     require_available(plan, runtime.world(), runtime.local_size(), place.backend);
     Device device = make_device(config, threads, place);

@@ -23,7 +23,7 @@ fs::path find_checkpoint(const std::string& given, Communicator& self) {
     const fs::path inside = fs::is_directory(fs::path(given) / "checkpoints") ? fs::path(given) / "checkpoints" : fs::path(given);
     std::vector<std::string> notes;
     const auto newest = CheckpointStore(inside, 1).newest(self, notes);
-    for (const auto& note : notes) fmt::print(stderr, "tandem: warning: {}\n", note);
+    for (const auto& note : notes) warn(note);
     if (!newest) fail(Failure::Configuration, "{}: there is no checkpoint (step-N.h5) in it", given);
     return *newest;
 }

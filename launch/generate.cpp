@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "kernels/quant/four_bit.h"
 #include "launch/command.h"
 #include "launch/options.h"
+#include "launch/quantization_options.h"
 #include "parallel/runtime.h"
 #include "src/engine/model_setup.h"
 #include "src/engine/split.h"
@@ -27,7 +27,7 @@ struct Request {
     std::optional<std::string> adapter, prompt, chat;
     GenerateSettings settings;
     std::int64_t max_new_tokens = 256;
-    std::string quantization = "none", double_quant = "true";
+    QuantizationOptions quantization;
     RunConfig config;
 };
 
@@ -79,22 +79,16 @@ void run(Runtime& runtime, Request& request, Device& device, Mesh& mesh, const R
     request.config.model.path = request.model;
     request.config.lora.adapter = request.adapter;
     request.config.method.type = request.adapter ? Method::Lora : Method::Full;
-    if (request.quantization != "none") {
-        request.config.method.type = Method::QLora;
-        QuantizationSection& section = request.config.quantization;
-        section.type = four_bit_type(request.quantization);
-        section.double_quant = request.double_quant == "true";
-        if (!is_block_size(section.block_size)) {
-            fail(Failure::Configuration, "--quantization.block_size {}: expected a power of two from {} to {}", section.block_size,
-                 kLeastBlock, kLargestBlock);
-        }
-    }
+    if (request.quantization.type != "none") request.config.method.type = Method::QLora;
     require_model("--model", request.model);
     const Tokenizer tokenizer = Tokenizer::load(request.model);
     const auto ids = prompt_ids(request, tokenizer);
     if (ids.empty()) fail(Failure::Configuration, "the prompt is empty");
     const std::int64_t length = static_cast<std::int64_t>(ids.size()) + request.max_new_tokens;
     OpenedModel opened = open_model(request.config, Trained::Nothing);
+    if (request.adapter && runtime.rank() == 0) {
+        if (const auto warning = other_base(*request.adapter, request.model, opened.description, "")) warn(*warning);
+    }
     const Split split = resolve_split(request.config, layout, opened.description);
     const auto chunk = static_cast<std::int64_t>(kPromptChunk);
     if (request.config.device.backend == DeviceBackend::Cuda) {
@@ -130,16 +124,20 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.option("seed", s.seed, "of the draws");
     line.option("parallel.tensor", request.config.parallel.tensor, 1, "ranks over which matrices are split");
     line.option("parallel.pipeline", request.config.parallel.pipeline, 1, "ranks over which layers are split");
-    line.choice("quantization.type", request.quantization, {"none", "nf4", "fp4"},
-                "quantise linear layers while loading, as training with method.type = qlora does: what its adapters were trained over");
-    line.choice("quantization.double_quant", request.double_quant, {"true", "false"}, "as the adapter was trained");
-    line.option("quantization.block_size", request.config.quantization.block_size, kLeastBlock, "likewise");
+    request.quantization.declare(line, {"none", "nf4", "fp4"},
+                                 "quantise linear layers while loading, as training with method.type = qlora does: what its adapters were "
+                                 "trained over");
     line.choice("device.backend", backend, {"auto", "cpu", "cuda"}, "where to compute; auto: a GPU where one can be used");
     line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");
+    const std::string stray = QuantizationOptions::first_given(line);
+    if (request.quantization.type == "none" && !stray.empty() && !line.given("quantization.type"))
+        fail(Failure::Configuration, "--{}: needs --quantization.type nf4 or fp4", stray);
+    if (request.quantization.type != "none") request.quantization.apply(line, request.config.quantization);
     request.config.device.backend = backend == "cpu" ? DeviceBackend::Cpu : backend == "cuda" ? DeviceBackend::Cuda : DeviceBackend::Auto;
-    for (const auto* key : {"parallel.tensor", "parallel.pipeline"}) {
+    for (const auto* key :
+         {"parallel.tensor", "parallel.pipeline", "quantization.type", "quantization.double_quant", "quantization.block_size"}) {
         if (line.given(key)) request.config.origins.push_back({key, "command line"});
     }
     const RankLayout layout = resolve_layout(request.config, runtime.size(), Purpose::Eval);

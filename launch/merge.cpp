@@ -8,13 +8,16 @@
 
 #include "kernels/quant/four_bit.h"
 #include "launch/command.h"
+#include "launch/left_out.h"
 #include "launch/merge_check.h"
 #include "launch/options.h"
+#include "launch/quantization_options.h"
 #include "parallel/runtime.h"
 #include "src/engine/model_setup.h"
 #include "src/io/hash.h"
 #include "src/io/json.h"
 #include "src/io/model_directory.h"
+#include "src/model/adapter_base.h"
 #include "src/model/model_description.h"
 #include "src/plan/capacity.h"
 #include "src/train/checkpoint.h"
@@ -25,15 +28,15 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Request {
-    std::string model, adapter, directory, base = "original", type = "nf4", double_quant = "true";
-    QuantizationSection quantization;
+    std::string model, adapter, directory, base = "original";
+    QuantizationOptions options;
     DType dtype = DType::BF16;
     bool no_check = false, json = false;
     [[nodiscard]] bool dequantized() const { return base == "dequantized"; }
 };
 
 /// The [quantization] section of the run that left the adapter, where its manifest is still beside it. Nothing else is read from it.
-void read_recorded(const fs::path& manifest_file, QuantizationSection& section) {
+void read_manifest(const fs::path& manifest_file, QuantizationSection& section) {
     const Json manifest = read_json_file(manifest_file);
     const auto value = [&](const char* group, const char* key) {
         const auto configuration = get<Json>(manifest, "configuration", manifest_file);
@@ -50,26 +53,40 @@ void read_recorded(const fs::path& manifest_file, QuantizationSection& section) 
     section.skip_modules = get_or<std::vector<std::string>>(value("quantization", "skip_modules"), "value", {}, manifest_file);
 }
 
-/// How the base was kept while the adapter was trained: as the run's manifest says, but for what was typed.
-void resolve_quantization(Request& request, const CommandLine& line) {
-    const fs::path adapter = fs::path(request.adapter).lexically_normal();
-    const fs::path manifest = (adapter.has_filename() ? adapter : adapter.parent_path()).parent_path() / "manifest.json";
-    QuantizationSection typed = request.quantization;
-    if (fs::exists(manifest)) read_recorded(manifest, request.quantization);
-    if (line.given("quantization.type")) request.quantization.type = four_bit_type(request.type);
-    if (line.given("quantization.double_quant")) request.quantization.double_quant = request.double_quant == "true";
-    if (line.given("quantization.block_size")) request.quantization.block_size = typed.block_size;
-    if (!is_block_size(request.quantization.block_size)) {
-        fail(Failure::Configuration, "--quantization.block_size {}: expected a power of two from {} to {}", request.quantization.block_size,
-             kLeastBlock, kLargestBlock);
-    }
+QuantizationSection as_section(const QuantizationSpec& spec) {
+    return {.type = spec.type, .double_quant = spec.double_quant, .block_size = spec.block_size, .skip_modules = spec.skip_modules};
 }
 
-Json quantization_json(const QuantizationSpec& spec) {
-    return {{"type", name(spec.type)},
-            {"block_size", spec.block_size},
-            {"double_quant", spec.double_quant},
-            {"skip_modules", spec.skip_modules}};
+/// How the base was kept while the adapter was trained: as the adapter says, or the manifest of its run, but for what was typed.
+QuantizationSpec trained_over(const Request& request, const CommandLine& line) {
+    QuantizationSection section;
+    const fs::path adapter = fs::path(request.adapter).lexically_normal();
+    const fs::path manifest = (adapter.has_filename() ? adapter : adapter.parent_path()).parent_path() / "manifest.json";
+    if (const auto recorded = recorded_base(request.adapter)) {
+        section = as_section(*recorded);
+    } else if (fs::exists(manifest)) {
+        read_manifest(manifest, section);
+    } else if (!line.given("quantization.type")) {
+        warn(
+            fmt::format("neither {} nor a manifest.json beside it says over what it was trained; nf4 is assumed "
+                        "(--quantization.type)",
+                        request.adapter));
+    }
+    request.options.apply(line, section);
+    return {
+        .type = section.type, .block_size = section.block_size, .double_quant = section.double_quant, .skip_modules = section.skip_modules};
+}
+
+/// What the base passes through on the way, if anything.
+std::optional<QuantizationSpec> rounding(const Request& request, const CommandLine& line) {
+    const std::string stray = QuantizationOptions::first_given(line);
+    const auto stored = load_model_config(request.model).quantization;
+    if (!stray.empty() && (stored || !request.dequantized())) {
+        fail(Failure::Configuration, "--{}: says what a base passes through before it is merged into; {}", stray,
+             stored ? request.model + " is in four bits already" : "needs --base dequantized");
+    }
+    if (!request.dequantized()) return std::nullopt;
+    return stored ? stored : trained_over(request, line);
 }
 
 /// OUT/merge.json: what the merged weights are made of.
@@ -100,19 +117,18 @@ std::string summary_text(const Request& request, const MergeSummary& s, const st
 }
 
 /// base + adapter against the merged model, where they fit into memory one after the other.
-std::optional<MergeCheck> self_check(const Request& request, int threads) {
+std::optional<MergeCheck> self_check(const Request& request, const std::optional<QuantizationSpec>& rounded, int threads) {
     if (request.no_check) return std::nullopt;
     const std::size_t need = merge_check_bytes(request.directory), have = available_memory().value_or(machine_memory());
     if (need > have) {
-        fmt::print(stderr, "tandem: warning: the merged model was not checked: that takes {} bytes of memory, {} are available\n", need,
-                   have);
+        warn(fmt::format("the merged model was not checked: that takes {} bytes of memory, {} are available", need, have));
         return std::nullopt;
     }
     RunConfig config;
     config.model.path = request.model;
     config.lora.adapter = request.adapter;
     config.method.type = request.dequantized() ? Method::QLora : Method::Lora;
-    config.quantization = request.quantization;
+    if (rounded) config.quantization = as_section(*rounded);
     return check_merge(config, request.directory, threads);
 }
 
@@ -122,10 +138,8 @@ void declare(CommandLine& line, Request& request) {
     line.option("adapter", request.adapter, "PEFT adapter directory").required();
     line.choice("base", request.base, {"original", "dequantized"},
                 "merge into the base as it is, or into what a QLoRA adapter was trained over: its linear layers passed through four bits");
-    line.choice("quantization.type", request.type, {"nf4", "fp4"},
-                "for --base dequantized; without these three the run's manifest.json beside the adapter is asked");
-    line.choice("quantization.double_quant", request.double_quant, {"true", "false"}, "likewise");
-    line.option("quantization.block_size", request.quantization.block_size, kLeastBlock, "likewise");
+    request.options.declare(line, {"nf4", "fp4"},
+                            "for --base dequantized; without these four the adapter is asked, then the run's manifest.json beside it");
     line.choice("dtype", request.dtype, {DType::BF16, DType::F32, DType::F16},
                 "element type of all weights; without it, each keeps its own");
     line.flag("no-check", request.no_check, "do not compare the merged model with base and adapter");
@@ -140,18 +154,15 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
     require_directory("--model", request.model);
     if (!fs::is_directory(request.adapter)) fail(Failure::Configuration, "--adapter {}: there is no such directory", request.adapter);
 
-    MergeSettings settings;
-    if (request.dequantized()) {
-        resolve_quantization(request, line);
-        const QuantizationSection& q = request.quantization;
-        settings.rounded = QuantizationSpec{q.type, q.block_size, q.double_quant, q.skip_modules};
-    }
+    const std::optional<QuantizationSpec> rounded = rounding(request, line);
+    MergeSettings settings{.rounded = rounded};
     if (line.given("dtype")) settings.dtype = request.dtype;
-    settings.add_files = [&](const fs::path& directory) { write_json_file(directory / "merge.json", record(request, settings.rounded)); };
+    settings.add_files = [&](const fs::path& directory) { write_json_file(directory / "merge.json", record(request, rounded)); };
     const MergeSummary summary = merge_adapter(request.model, request.adapter, request.directory, settings);
-    const auto check = self_check(request, runtime.threads_per_rank());
+    warn_left_out(request.model, summary.left_out);
+    const auto check = self_check(request, rounded, runtime.threads_per_rank());
     if (request.json) {
-        Json out = record(request, settings.rounded);
+        Json out = record(request, rounded);
         out.update({{"directory", request.directory},
                     {"modules", summary.modules},
                     {"merged", summary.merged},
@@ -165,7 +176,7 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
         print_once(runtime, dump_json(out) + "\n");
         return 0;
     }
-    print_once(runtime, summary_text(request, summary, settings.rounded));
+    print_once(runtime, summary_text(request, summary, rounded));
     const std::string result =
         check ? fmt::format(
                     "largest difference {:.3g} of two logits (the largest is {:.3g}), same most likely token in {:.0f} % of {} positions",

@@ -20,6 +20,8 @@ void print_once(const Runtime& runtime, std::string_view text) {
     if (!written) fail(Failure::Run, "cannot write to standard output: {}", std::strerror(errno));
 }
 
+void warn(std::string_view text) { fmt::print(stderr, "tandem: warning: {}\n", text); }
+
 CommandLine::CommandLine(const Command& command, const Runtime& runtime) : command_(command), runtime_(runtime) {}
 
 CommandLine& CommandLine::add(std::string name, std::string values, std::string shown_default, std::string help,

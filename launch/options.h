@@ -24,6 +24,8 @@ class Runtime;
 
 /// Writes to stdout on rank 0, the only one that writes to the terminal, and flushes. Throws Run where it cannot be written.
 void print_once(const Runtime& runtime, std::string_view text);
+/// "tandem: warning: TEXT" on stderr. One rank's work.
+void warn(std::string_view text);
 
 /// Names in full, each at most once, `--name value` or `--name=value`; `--` ends the options. Anything else throws Configuration
 /// with what was found, what is expected and, for a slip of the keys, what may have been meant.

@@ -5,6 +5,7 @@
 
 #include "kernels/quant/four_bit.h"
 #include "launch/command.h"
+#include "launch/left_out.h"
 #include "launch/options.h"
 #include "parallel/runtime.h"
 #include "src/config/units.h"
@@ -87,9 +88,7 @@ int run(Runtime& runtime, const std::vector<std::string>& words) {
     resolve(request, line);
     require_directory("DIR", request.model);
     const QuantizeSummary summary = quantize_model(request.model, request.directory, request.settings);
-    for (const auto& file : summary.left_out)
-        if (!file.ends_with(".safetensors") && !file.ends_with(".safetensors.index.json"))
-            fmt::print(stderr, "tandem: warning: {}/{} was not copied\n", request.model, file);
+    warn_left_out(request.model, summary.left_out);
     print_once(runtime, request.json ? dump_json(summary_json(request, summary)) + "\n" : summary_text(request, summary));
     return 0;
 }

@@ -7,27 +7,47 @@
 #include <cstdint>
 #include <numbers>
 
+// Kernels draw by the same function: this header is one that nvcc reads.
+#ifdef __CUDACC__
+#define TANDEM_HOST_DEVICE __host__ __device__
+#else
+#define TANDEM_HOST_DEVICE
+#endif
+
 namespace tandem {
 
+struct PhiloxWords {
+    std::uint32_t x, y, z, w;
+};
+
 /// Four uniform 32-bit words for (key, counter_high, counter_low).
-inline std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_high, std::uint64_t counter_low) {
+TANDEM_HOST_DEVICE inline PhiloxWords philox_words(std::uint64_t key, std::uint64_t counter_high, std::uint64_t counter_low) {
     auto k0 = static_cast<std::uint32_t>(key);
     auto k1 = static_cast<std::uint32_t>(key >> 32U);
-    std::array<std::uint32_t, 4> c = {static_cast<std::uint32_t>(counter_low), static_cast<std::uint32_t>(counter_low >> 32U),
-                                      static_cast<std::uint32_t>(counter_high), static_cast<std::uint32_t>(counter_high >> 32U)};
+    PhiloxWords c{static_cast<std::uint32_t>(counter_low), static_cast<std::uint32_t>(counter_low >> 32U),
+                  static_cast<std::uint32_t>(counter_high), static_cast<std::uint32_t>(counter_high >> 32U)};
     for (int round = 0; round < 10; ++round) {
-        const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c[0];
-        const std::uint64_t p1 = std::uint64_t{0xCD9E8D57U} * c[2];
-        c = {static_cast<std::uint32_t>(p1 >> 32U) ^ c[1] ^ k0, static_cast<std::uint32_t>(p1),
-             static_cast<std::uint32_t>(p0 >> 32U) ^ c[3] ^ k1, static_cast<std::uint32_t>(p0)};
+        const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c.x;
+        const std::uint64_t p1 = std::uint64_t{0xCD9E8D57U} * c.z;
+        c = {static_cast<std::uint32_t>(p1 >> 32U) ^ c.y ^ k0, static_cast<std::uint32_t>(p1),
+             static_cast<std::uint32_t>(p0 >> 32U) ^ c.w ^ k1, static_cast<std::uint32_t>(p0)};
         k0 += 0x9E3779B9U;
         k1 += 0xBB67AE85U;
     }
     return c;
 }
 
+/// The same, to be indexed.
+inline std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_high, std::uint64_t counter_low) {
+    const PhiloxWords words = philox_words(key, counter_high, counter_low);
+    return {words.x, words.y, words.z, words.w};
+}
+
 /// Uniform in [0, 1) with 24 bits, exact in fp32.
 inline float uniform01(std::uint32_t word) { return static_cast<float>(word >> 8U) * 0x1p-24F; }
+
+/// uniform01(word) >= p, in integers: word >> 8 is at least this.
+inline std::uint32_t uniform01_threshold(double p) { return static_cast<std::uint32_t>(std::ceil(p * 0x1p24)); }
 
 /// Standard normal by Box-Muller from two words.
 inline double standard_normal(std::uint32_t a, std::uint32_t b) {

@@ -38,8 +38,6 @@ struct BackendPlugin {
     const char* abi;  ///< first, so that a table of any version can be refused
     /// Throws Error: Configuration where there is no such device, Run for what the device's library reports.
     std::unique_ptr<Backend> (*make)(int device);
-    /// Ops of Backend that the shared object lacks; calling one throws Configuration. Empty: a model can be trained.
-    std::vector<std::string> (*missing_ops)();
     /// Does not throw for what is wrong with the machine: that is in `failure`.
     PluginFacts (*examine)(Examine what);
 };

@@ -1,6 +1,5 @@
 #include "kernels/ops/elementwise.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "kernels/base/philox.h"
@@ -138,7 +137,7 @@ void CpuBackend::axpy(Context&, double alpha, const Tensor& x, const Tensor& y) 
 
 void CpuBackend::dropout(Context&, const DropoutMask& mask, const Tensor& row_ids, const Tensor& x, const Tensor& y) {
     cpu::require_computable(x);
-    const auto threshold = static_cast<std::uint32_t>(std::ceil(mask.probability * 0x1p24));
+    const auto threshold = uniform01_threshold(mask.probability);
     const auto divisor = static_cast<float>(1.0 - mask.probability);
     const auto* ids = row_ids.data<std::int64_t>();
     const std::int64_t columns = x.extent(1);

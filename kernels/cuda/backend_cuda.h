@@ -5,7 +5,6 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "kernels/base/backend.h"
 
@@ -27,9 +26,6 @@ public:
     [[nodiscard]] bool supports(DType compute) const override {
         return compute == DType::F32 || compute == DType::BF16 || compute == DType::F16;
     }
-
-    /// Ops that throw Configuration when called, because this version does not have them for GPUs.
-    static std::vector<std::string> missing_ops();
 
     void* reserve(std::size_t bytes) override;
     void unreserve(void* base, std::size_t bytes) noexcept override;

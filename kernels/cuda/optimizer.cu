@@ -113,10 +113,7 @@ Status launch_update(const char* name, std::int64_t n, F f, const double* grad_s
 
 }  // namespace
 
-std::int64_t squares_parts(std::int64_t n) {
-    constexpr std::int64_t kShare = kThreads * 32;
-    return std::min<std::int64_t>((n + kShare - 1) / kShare, 1024);
-}
+static_assert(kSquaresShare == kThreads * 32);
 
 Status launch_squares(std::int64_t n, const Rows& x, double* parts, StreamHandle stream) {
     const Launch how{"sum_of_squares", {static_cast<unsigned>(squares_parts(n))}, kThreads, sizeof(Scratch)};

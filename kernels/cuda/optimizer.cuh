@@ -1,13 +1,16 @@
 // Kernels of kernels/ops/optimizer.h, except for eight-bit moments. Each enqueues its work and returns what the launch reports.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/cuda/adamw_step.h"
 #include "kernels/cuda/rows.cuh"
 
 namespace tandem::cuda {
 
 /// Numbers that launch_squares leaves for n elements: the same on every card, since the memory for them is planned without one.
-std::int64_t squares_parts(std::int64_t n);
+inline constexpr std::int64_t kSquaresShare = 8192;
+inline std::int64_t squares_parts(std::int64_t n) { return std::min<std::int64_t>((n + kSquaresShare - 1) / kSquaresShare, 1024); }
 /// parts [squares_parts(n)]: sums of squares, in fp64, of parts of x, n elements in one row.
 Status launch_squares(std::int64_t n, const Rows& x, double* parts, StreamHandle stream);
 

@@ -8,7 +8,7 @@ namespace {
 
 std::unique_ptr<tandem::Backend> make(int device) { return std::make_unique<tandem::CudaBackend>(device); }
 
-constexpr tandem::BackendPlugin kPlugin = {TANDEM_PLUGIN_ABI, make, tandem::CudaBackend::missing_ops, tandem::cuda::examine};
+constexpr tandem::BackendPlugin kPlugin = {TANDEM_PLUGIN_ABI, make, tandem::cuda::examine};
 
 }  // namespace
 

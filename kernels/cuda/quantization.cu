@@ -53,8 +53,7 @@ __global__ void __launch_bounds__(kThreads)
         T* out[kPacks];
 #pragma unroll
         for (int p = 0; p < kPacks; ++p) {
-            const std::int64_t pack = first + p * kThreads;
-            if (pack >= packs) continue;
+            const std::int64_t pack = min(first + p * kThreads, packs - 1);  // no branches between the reads
             const Index row = static_cast<Index>(pack) / row_packs;
             const std::int64_t column = std::int64_t{kCount} * static_cast<std::int64_t>(static_cast<Index>(pack) - row * row_packs);
             codes[p] = codes_of<kCount>(box.codes, pack * kCount);

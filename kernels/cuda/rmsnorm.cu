@@ -16,11 +16,13 @@ constexpr int kHeld = 4;  ///< packs of a row that a thread keeps in registers; 
 template <class T>
 constexpr int kVector = 16 / static_cast<int>(sizeof(T));
 
+template <int kTeam>
+constexpr int kTeams = kThreads / kTeam;  ///< of a block
+
 /// kTeam threads share a row: a warp where it holds all of it, else the block. Thread `member` has packs of kCount columns, kTeam packs
 /// apart.
 template <int kTeam, int kCount>
 struct Team {
-    static constexpr int kTeams = kThreads / kTeam;
     static constexpr int kHeldColumns = kHeld * kTeam * kCount;
     int number = static_cast<int>(threadIdx.x) / kTeam;
     int member = static_cast<int>(threadIdx.x) % kTeam;
@@ -76,8 +78,8 @@ __global__ void __launch_bounds__(kThreads) forward(Norm<T> norm, Matrix<T> y, f
     const Team<kTeam, kCount> team;
     auto& scratch = shared<BlockSums>();
     const auto h = static_cast<int>(norm.extent.columns);
-    for (std::int64_t i = std::int64_t{blockIdx.x} * team.kTeams + team.number; i < norm.extent.rows;
-         i += std::int64_t{gridDim.x} * team.kTeams) {
+    for (std::int64_t i = std::int64_t{blockIdx.x} * kTeams<kTeam> + team.number; i < norm.extent.rows;
+         i += std::int64_t{gridDim.x} * kTeams<kTeam>) {
         HeldRow<T, kCount> x{norm.x.data + i * norm.x.stride, {}};
         float squares = 0.0F;
         team.for_packs(h, [&](int slot, int j) {
@@ -104,7 +106,7 @@ enum class WeightGradient { No, Yes };
 
 /// Sums of the columns over the rows of each warp.
 template <int kCount>
-using WarpSums = float[kThreads / kWarp][Team<kWarp, kCount>::kHeldColumns];
+using WarpSums = float[kTeams<kWarp>][Team<kWarp, kCount>::kHeldColumns];
 
 /// A block's share of dw: sums in registers for the columns that are held, in place for the others, which are one thread's as well.
 template <int kTeam, int kCount>
@@ -135,7 +137,7 @@ struct WeightSums {
             __syncthreads();
             for (int j = static_cast<int>(threadIdx.x); j < columns; j += kThreads) {
                 float sum = of_warps[0][j];
-                for (int warp = 1; warp < team.kTeams; ++warp) sum += of_warps[warp][j];
+                for (int warp = 1; warp < kTeams<kTeam>; ++warp) sum += of_warps[warp][j];
                 partial[j] = sum;
             }
         }
@@ -152,7 +154,7 @@ __global__ void __launch_bounds__(kThreads)
     const auto h = static_cast<int>(norm.extent.columns);
     const std::int64_t begin = norm.extent.rows * blockIdx.x / gridDim.x, end = norm.extent.rows * (blockIdx.x + 1) / gridDim.x;
     WeightSums<kTeam, kCount> dw{kWeights == WeightGradient::Yes ? partial + blockIdx.x * norm.extent.columns : nullptr};
-    for (std::int64_t i = begin + team.number; i < end; i += team.kTeams) {
+    for (std::int64_t i = begin + team.number; i < end; i += kTeams<kTeam>) {
         HeldRow<T, kCount> x{norm.x.data + i * norm.x.stride, {}}, d{dy.data + i * dy.stride, {}};
         const float r = rstd[i];
         float dot = 0.0F;
@@ -229,17 +231,14 @@ Status launch_rmsnorm(const NormInput& in, const Rows& y, float* rstd, StreamHan
         const auto norm = norm_of<T>(in);
         const auto out = matrix<T>(y);
         const auto run = [&]<int kTeam, int kCount>(TeamOf<kTeam, kCount>) {
-            const Launch how{"rmsnorm", {blocks_for(in.extent.rows, kThreads / kTeam)}, kThreads, sizeof(BlockSums)};
+            const Launch how{"rmsnorm", {blocks_for(in.extent.rows, kTeams<kTeam>)}, kThreads, sizeof(BlockSums)};
             return cuda::launch(how, stream, forward<T, kTeam, kCount>, norm, out, rstd);
         };
         return with_team(norm, run, out);
     });
 }
 
-std::int64_t norm_gradient_ranges(Extent extent) {
-    const std::int64_t rows = extent.columns <= Team<kWarp, 8>::kHeldColumns ? 8 * Team<kWarp, 8>::kTeams : 8;
-    return std::min<std::int64_t>((extent.rows + rows - 1) / rows, 1024);
-}
+static_assert(Team<kWarp, kVector<bf16>>::kHeldColumns == kNarrowNorm && 8 * kTeams<kWarp> == kNarrowNormRows);
 
 Status launch_rmsnorm_backward(const NormInput& in, const Rows& dy, const float* rstd, const Rows& dx, NormWrite write, float* partial,
                                float* dw, StreamHandle stream) {
@@ -249,7 +248,7 @@ Status launch_rmsnorm_backward(const NormInput& in, const Rows& dy, const float*
         const auto d = matrix<const T>(dy);
         const auto out = matrix<T>(dx);
         const auto run = [&]<int kTeam, int kCount>(TeamOf<kTeam, kCount>) {
-            Launch how{"rmsnorm_backward", {blocks_for(in.extent.rows, kThreads / kTeam)}, kThreads, sizeof(BlockSums)};
+            Launch how{"rmsnorm_backward", {blocks_for(in.extent.rows, kTeams<kTeam>)}, kThreads, sizeof(BlockSums)};
             if (dw == nullptr)
                 return cuda::launch(how, stream, backward<T, kTeam, kCount, WeightGradient::No>, norm, d, rstd, out, write, partial);
             how.grid.x = static_cast<unsigned>(sums.rows);

@@ -1,5 +1,5 @@
-// What passes between the two compilers: .cpp files know tandem's types and check, .cu files know threads. nvcc does not see
-// kernels/base, whose messages (fmt, evaluated while compiling) it cannot parse.
+// What passes between the two compilers: .cpp files know tandem's types and check, .cu files know threads. nvcc sees
+// philox.h of kernels/base and no more: it cannot parse the messages (fmt, evaluated while compiling) of the rest.
 #pragma once
 
 #include <cstdint>

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "kernels/base/context.h"
+#include "kernels/cuda/bias.cuh"
+#include "kernels/cuda/embedding.cuh"
 #include "kernels/cuda/optimizer.cuh"
 #include "kernels/cuda/rmsnorm.cuh"
 
@@ -24,6 +26,26 @@ inline Tensor take_row_losses(Context& ctx, const Tensor& logits) {
 
 inline Tensor take_squares_parts(Context& ctx, std::int64_t elements) {
     return ctx.workspace.allocate("sum_of_squares parts", DType::F64, {squares_parts(elements)});
+}
+
+/// Sums of parts of dy's rows. Absent where there is one part.
+inline Tensor take_column_sums(Context& ctx, const Tensor& dy) {
+    const std::int64_t parts = column_sum_parts({dy.extent(0), dy.extent(1)});
+    return parts == 1 ? Tensor() : ctx.workspace.allocate("bias_backward partial sums", DType::F32, {parts, dy.extent(1)});
+}
+
+/// Of ids [n]: where tokens lie when sorted by id.
+struct TokenOrder {
+    Tensor ranks, order;
+};
+inline TokenOrder take_token_order(Context& ctx, const Tensor& ids) {
+    const std::int64_t n = ids.extent(0);
+    return {ctx.workspace.allocate("token ranks", DType::I32, {rank_parts(n), n}), ctx.workspace.allocate("token order", DType::I32, {n})};
+}
+
+/// D [heads, tokens] of q [tokens, heads, d].
+inline Tensor take_attention_delta(Context& ctx, const Tensor& q) {
+    return ctx.workspace.allocate("attention D", DType::F32, {q.extent(1), q.extent(0)});
 }
 
 }  // namespace tandem::cuda

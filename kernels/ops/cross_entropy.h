@@ -9,12 +9,14 @@ namespace tandem::ops {
 
 /// logits [n, vocabulary] in an accumulation type (fp32, fp64); labels int32 [n], all in [0, vocabulary);
 /// loss_sum fp64 [1] += loss; dlogits [n, vocabulary] of the compute type, absent in evaluation, may be logits itself.
-/// A label outside the vocabulary throws.
+/// A label outside the vocabulary throws; on a GPU, whose labels the host does not see, what waits for the op throws, and the process can
+/// do no more work there.
 void cross_entropy(Context&, const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& dlogits);
 
 /// A vocabulary split over ranks, each of which holds the logits of its part: every rank forms the statistics of its part, they are
 /// gathered, and each rank then knows the loss and its part of the gradient (Shoeybi et al., arXiv 1909.08053, section 3; without
-/// sending logits). Labels are local: -1 where the label lies in another rank's part, anything else outside [0, part) throws.
+/// sending logits). Labels are local: -1 where the label lies in another rank's part, anything else outside [0, part) throws, on a
+/// GPU as above.
 ///
 /// statistics [n, 3] = (m = max_j z_ij, sum_j exp(z_ij - m), z_{i, label_i} or 0). logits [n, part] in an accumulation type,
 /// statistics contiguous and of the same type; labels int32 [n].

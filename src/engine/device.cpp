@@ -1,6 +1,5 @@
 #include "src/engine/device.h"
 
-#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <cerrno>
@@ -33,8 +32,6 @@ namespace {
 /// The GPU of this process, or why there is none.
 GpuPlace find_gpu(int local_rank) {
     const BackendPlugin& plugin = open_cuda();
-    if (const auto missing = plugin.missing_ops(); !missing.empty())
-        fail(Failure::Configuration, "this version of tandem lacks these ops for GPUs: {}", fmt::join(missing, ", "));
     const PluginFacts facts = plugin.examine(Examine::Facts);
     if (!facts.failure.empty() || facts.devices.empty()) fail(Failure::Configuration, "{}", facts.failure);
     GpuPlace gpu;

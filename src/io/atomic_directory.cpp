@@ -14,10 +14,29 @@ using io_detail::fail_path;
 
 namespace {
 
-/// "a/b/" -> "a/b": the name to be renamed to.
-std::filesystem::path without_trailing_slash(const std::filesystem::path& path) {
-    auto normal = path.lexically_normal();
-    return normal.has_filename() ? normal : normal.parent_path();
+/// Nothing takes the name of a mounted file system's root.
+void refuse_mount(const std::filesystem::path& directory) {
+    struct statx info {};
+    if (::statx(AT_FDCWD, directory.c_str(), 0, STATX_BASIC_STATS, &info) != 0) fail_path(directory, "look at", errno);
+    if ((info.stx_attributes_mask & info.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) return;
+    fail(Failure::Configuration, "{}: is where a file system is mounted and cannot be replaced; name a directory inside it",
+         directory.string());
+}
+
+/// The name to be renamed to: "a/b" for "a/b/", the directory itself for "." and for a symbolic link to it.
+std::filesystem::path resolved(const std::filesystem::path& path) {
+    auto target = path.lexically_normal();
+    if (!target.has_filename()) target = target.parent_path();
+    std::error_code error;
+    if (!std::filesystem::exists(target, error)) {
+        if (std::filesystem::is_symlink(target, error))
+            fail(Failure::Configuration, "{}: is a symbolic link to what does not exist", target.string());
+        return target;
+    }
+    if (!std::filesystem::is_directory(target, error)) fail(Failure::Configuration, "{}: exists and is not a directory", target.string());
+    target = std::filesystem::canonical(target);
+    refuse_mount(target);
+    return target;
 }
 
 void sync_tree(const std::filesystem::path& directory) {
@@ -53,11 +72,7 @@ void replace_directory(const std::filesystem::path& fresh, const std::filesystem
 }  // namespace
 
 AtomicDirectory::AtomicDirectory(std::filesystem::path target)
-    : target_(without_trailing_slash(target)), temporary_(io_detail::temporary_beside(target_)) {
-    std::error_code ignored;
-    if (std::filesystem::exists(target_, ignored) && !std::filesystem::is_directory(target_, ignored)) {
-        fail(Failure::Configuration, "{}: exists and is not a directory", target_.string());
-    }
+    : target_(resolved(target)), temporary_(io_detail::temporary_beside(target_)) {
     if (::mkdir(temporary_.c_str(), 0777) != 0) fail_path(target_, "create the directory", errno);
 }
 

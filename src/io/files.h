@@ -110,7 +110,7 @@ private:
 /// that name is replaced.
 class AtomicDirectory {
 public:
-    /// The parent directory must exist.
+    /// The parent directory must exist. A symbolic link stays: what it points to is replaced. Configuration for a mount point.
     explicit AtomicDirectory(std::filesystem::path target);
     ~AtomicDirectory();
     AtomicDirectory(const AtomicDirectory&) = delete;

@@ -69,4 +69,8 @@ Json read_model_json(const fs::path& file) {
     return is_gguf(file.parent_path()) ? parse_json(read_model_file(file), file.string()) : read_json_file(file);
 }
 
+std::vector<std::string> model_warnings(const fs::path& model) {
+    return is_gguf(model) ? description_of(model)->warnings : std::vector<std::string>();
+}
+
 }  // namespace tandem

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "src/io/json.h"
 
@@ -21,5 +22,7 @@ void require_directory(const std::string& what, const std::filesystem::path& mod
 /// Its contents. Errors as read_file()'s and import_gguf()'s.
 [[nodiscard]] std::string read_model_file(const std::filesystem::path& file);
 [[nodiscard]] Json read_model_json(const std::filesystem::path& file);
+/// What a GGUF file leaves to be assumed, as the import says it; nothing for a directory.
+[[nodiscard]] std::vector<std::string> model_warnings(const std::filesystem::path& model);
 
 }  // namespace tandem

@@ -10,11 +10,22 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kStagingBytes = std::size_t{8} << 20;
 
+/// Also what makes transformers look for an adapter's.
 bool is_weights(const std::string& name) {
+    if (name == "adapter_config.json") return true;
     static constexpr std::array<std::string_view, 9> endings = {
         ".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth", ".pt", ".gguf", ".msgpack", ".h5"};
     return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); });
 }
+
+void copy_into(const fs::path& file, const fs::path& to) {
+    std::error_code error;
+    if (!fs::copy_file(file, to / file.filename(), error) || error)
+        fail(Failure::Run, "{}: cannot be copied to {}: {}", file.string(), to.string(), error.message());
+}
+
+/// Of a tokenizer with several templates; small files, which transformers looks for.
+constexpr const char* kTemplates = "additional_chat_templates";
 
 }  // namespace
 
@@ -31,14 +42,17 @@ std::vector<std::string> copy_other_files(const fs::path& from, const fs::path& 
     std::vector<std::string> left_out;
     for (const auto& entry : fs::directory_iterator(from)) {
         const std::string name = entry.path().filename().string();
-        if (name == "config.json") continue;
-        if (!entry.is_regular_file() || name.starts_with('.') || is_weights(name)) {
+        std::error_code ignored;
+        if (name == "config.json" || fs::equivalent(entry.path(), to, ignored)) continue;
+        if (name == kTemplates && entry.is_directory()) {
+            fs::create_directory(to / name);
+            for (const auto& file : fs::directory_iterator(entry.path()))
+                if (file.path().extension() == ".jinja" && file.is_regular_file()) copy_into(file.path(), to / name);
+        } else if (!entry.is_regular_file() || name.starts_with('.') || is_weights(name)) {
             left_out.push_back(name);
-            continue;
+        } else {
+            copy_into(entry.path(), to);
         }
-        std::error_code error;
-        if (!fs::copy_file(entry.path(), to / name, error) || error)
-            fail(Failure::Run, "{}: cannot be copied to {}: {}", entry.path().string(), to.string(), error.message());
     }
     std::ranges::sort(left_out);
     return left_out;

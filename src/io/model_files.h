@@ -13,8 +13,9 @@ namespace tandem {
 /// Throws Configuration unless `directory` is absent or empty.
 void require_unoccupied(const std::filesystem::path& directory);
 
-/// Copies the files of `from` to `to`: tokenizer, templates, generation settings, licence. Left out, and returned by name: weights in
-/// whatever format, directories, hidden files. config.json is not copied.
+/// Copies the files of `from` to `to`: tokenizer, templates (those in additional_chat_templates/ as well), generation settings, licence,
+/// modules in Python. Left out, and returned by name: weights in whatever format, an adapter, other directories, hidden files.
+/// config.json is not copied. Symbolic links are followed.
 std::vector<std::string> copy_other_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// Names of a model's tensors in the order in which they lie in its files.

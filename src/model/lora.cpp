@@ -39,6 +39,19 @@ std::vector<std::string> parse_targets(const json& value, const std::filesystem:
     return names;
 }
 
+/// These take the factors' first product off the base: what was trained belongs to weights that the base's files do not have.
+void check_initialisation(const json& value, const std::filesystem::path& file) {
+    if (!value.is_string()) return;
+    auto word = value.get<std::string>();
+    std::ranges::transform(word, word.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    for (const char* changes_base : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
+        if (!word.starts_with(changes_base)) continue;
+        wrong(file, "init_lora_weights", value,
+              "one that leaves the base as it is: let peft convert the adapter while saving it (save_pretrained with "
+              "path_initial_model_for_weight_conversion)");
+    }
+}
+
 }  // namespace
 
 double LoraConfig::scale() const {
@@ -70,12 +83,18 @@ LoraConfig load_adapter_config(const std::filesystem::path& directory) {
                                                "lora_bias",
                                                "exclude_modules",
                                                "target_parameters",
-                                               "layers_pattern"};
+                                               "layers_pattern",
+                                               "alora_invocation_tokens",
+                                               "arrow_config",
+                                               "kasa_config",
+                                               "monteclora_config",
+                                               "use_bdlora"};
     for (const char* key : unsupported) {
         if (j.contains(key) && !asks_for_nothing(j.at(key)))
             wrong(file, key, j.at(key), "it to be absent: this version of tandem does not have it");
     }
     if (j.contains("bias") && j.at("bias") != "none") wrong(file, "bias", j.at("bias"), "\"none\"");
+    check_initialisation(j.value("init_lora_weights", json()), file);
     LoraConfig lora;
     lora.file = file;
     const json r = j.value("r", json());

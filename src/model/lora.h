@@ -27,7 +27,7 @@ struct LoraConfig {
 };
 
 /// Reads DIR/adapter_config.json. Features that tandem does not have (DoRA, trained biases, modules_to_save, per-module
-/// ranks, ...) are Input errors that name the file and the key.
+/// ranks, factors whose first product was taken off the base as PiSSA's, ...) are Input errors that name the file and the key.
 LoraConfig load_adapter_config(const std::filesystem::path& directory);
 
 /// adapter_config.json as PEFT reads it; `modules` are the names of the adapted modules, `base` is where the base model is.

@@ -47,6 +47,11 @@ void add_product(const Factors& f, std::int64_t first, std::int64_t rows, std::i
     }
 }
 
+[[noreturn]] void does_not_hold(const std::string& tensor, std::int64_t element, double value, DType dtype) {
+    fail(Failure::Input, "merged tensor '{}': element {} is {}, which {} does not hold{}", tensor, element, value, name(dtype),
+         dtype == DType::F16 ? "; take --dtype bf16 or fp32" : "");
+}
+
 void check_finite(const std::vector<float>& wide, DType dtype, const std::vector<std::byte>& narrow, const std::string& name,
                   std::int64_t first) {
     std::vector<float> back(wide.size());
@@ -54,8 +59,7 @@ void check_finite(const std::vector<float>& wide, DType dtype, const std::vector
     const auto bad = std::ranges::find_if_not(back, [](float x) { return std::isfinite(x); });
     if (bad == back.end()) return;
     const auto at = bad - back.begin();
-    fail(Failure::Input, "merged tensor '{}': element {} is {}, which {} does not hold", name, first + at,
-         wide[static_cast<std::size_t>(at)], tandem::name(dtype));
+    does_not_hold(name, first + at, wide[static_cast<std::size_t>(at)], dtype);
 }
 
 class Merge {
@@ -179,13 +183,41 @@ private:
         }
     }
 
-    /// A tensor that the model has no place for, in another type.
+    /// Elements [first, first + wide.size()) of a tensor that the model has no place for; of one in blocks whole rows.
+    void read_unknown(const std::string& name, std::int64_t first, std::vector<double>& wide) const {
+        if (const FourBitLayout* layout = four_bit_.find(name)) {
+            const std::int64_t columns = layout->shape[1], row = first / columns;
+            std::vector<float> values(wide.size());
+            four_bit_.read_box(name, row, row + static_cast<std::int64_t>(wide.size()) / columns, 0, columns, values.data());
+            std::ranges::copy(values, wide.begin());
+            return;
+        }
+        const DType dtype = files_.at(name).dtype;
+        std::vector<std::byte> stored(wide.size() * size_of(dtype));
+        files_.read(name, static_cast<std::uint64_t>(first) * size_of(dtype), stored);
+        convert_elements(dtype, stored.data(), DType::F64, wide.data(), wide.size());
+    }
+
+    /// Such a tensor in another type. It may hold what is not finite (a mask), but nothing becomes so.
     void convert(const std::string& name, const TensorSpec& spec, SafetensorsModelWriter& writer) const {
-        const auto& stored = files_.at(name);
-        const std::int64_t rows = stored.shape.dims() == 0 ? 1 : stored.shape[0];
-        std::vector<std::byte> values(spec.bytes());
-        files_.read_rows(name, 0, rows, spec.dtype, values.data());
-        writer.write(name, values);
+        const FourBitLayout* layout = four_bit_.find(name);
+        const std::int64_t row = layout != nullptr ? layout->shape[1] : 1, all = spec.shape.elements();
+        const std::int64_t step = std::max<std::int64_t>(1, kBlockElements / 4 / row) * row;
+        std::vector<double> wide, back;
+        std::vector<std::byte> narrow;
+        for (std::int64_t first = 0; first < all; first += step) {
+            wide.resize(static_cast<std::size_t>(std::min(step, all - first)));
+            read_unknown(name, first, wide);
+            narrow.resize(wide.size() * size_of(spec.dtype));
+            convert_elements(DType::F64, wide.data(), spec.dtype, narrow.data(), wide.size());
+            back.resize(wide.size());
+            convert_elements(spec.dtype, narrow.data(), DType::F64, back.data(), back.size());
+            for (std::size_t i = 0; i < wide.size(); ++i) {
+                if (std::isfinite(wide[i]) && !std::isfinite(back[i]))
+                    does_not_hold(name, first + static_cast<std::int64_t>(i), wide[i], spec.dtype);
+            }
+            writer.write(name, narrow, static_cast<std::uint64_t>(first) * size_of(spec.dtype));
+        }
     }
 
     const MergeSettings& settings_;

@@ -7,6 +7,7 @@
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/embedding.h"
 #include "parallel/gradient_buckets.h"
+#include "src/io/convert.h"
 #include "src/model/quantized_weight.h"
 #include "src/model/rope.h"
 
@@ -45,13 +46,11 @@ void Transformer::make_rope_tables(std::int64_t positions) {
     const RopeTables tables = rope_tables(config_.rope, positions);
     const Shape shape{positions, config_.rope.rotated / 2};
     const DType t = accumulation_type(dtype_);
-    Context ctx = context();
     const auto place = [&](std::string_view name, const std::vector<double>& values) {
         const Tensor target = memory_[MemoryKind::Weights].allocate(name, t, shape);
-        ArenaScope scope(ctx.workspace);
-        const Tensor wide = ctx.workspace.allocate(name, DType::F64, shape);
-        backend_.copy_from_host(stream_, values.data(), wide);
-        ops::cast(ctx, wide, target);
+        std::vector<std::byte> rounded(target.bytes());
+        convert_elements(DType::F64, values.data(), t, rounded.data(), values.size());
+        backend_.copy_from_host(stream_, rounded.data(), target);
         stream_.synchronize();
         return target;
     };

@@ -2,15 +2,16 @@
 // owns, each byte is written once; any other layout reads it.
 //
 //   attributes of the root: format "tandem checkpoint", version, step, seed, skipped, base, data; model, adapter_config (empty where the
-//   whole model is trained) and dtype, which say what `tandem export` makes of it; and header_xxh3 over all of them from step on
-//   /master/<name>, /exp_avg/<name>, /exp_avg_sq/<name>: every trained parameter, global shape, fp32 (fp64 in fp64 runs), contiguous
-//   /exp_avg_8bit/<name>, /exp_avg_sq_8bit/<name>, /exp_avg_absmax/<name>, /exp_avg_sq_absmax/<name>: of adamw_8bit and paged_adamw_8bit,
-//   in place of exp_avg and exp_avg_sq of parameters of 4096 elements and more. Codes: uint8, global shape. absmax: fp32, one of each 256
-//   elements of the row-major tensor, [rows, columns / 256] where 256 divides the columns, else [ceil(elements / 256)]. An element of
-//   exp_avg is signed[code] * absmax, of exp_avg_sq unsigned[code] * absmax, with bitsandbytes' dynamic maps (kernels/quant/dynamic_map.h)
-//   /boxes [n, 8] int64: the boxes of tensors that were written at once, with the XXH3-64 of their bytes. Columns: number of the tensor
-//   (of the sorted names in /master), part (0 master, 1 exp_avg, 2 exp_avg_sq, 3 exp_avg_8bit, 4 exp_avg_sq_8bit, 5 exp_avg_absmax,
-//   6 exp_avg_sq_absmax), first row, first column, rows, columns (vectors: column 0 of 1), checksum, XXH3-64 of the seven before it
+//   whole model is trained), dtype and adapter_base (only of an adapter over four-bit blocks), which say what `tandem export` makes of it;
+//   and header_xxh3 over all of them from step on /master/<name>, /exp_avg/<name>, /exp_avg_sq/<name>: every trained parameter, global
+//   shape, fp32 (fp64 in fp64 runs), contiguous /exp_avg_8bit/<name>, /exp_avg_sq_8bit/<name>, /exp_avg_absmax/<name>,
+//   /exp_avg_sq_absmax/<name>: of adamw_8bit and paged_adamw_8bit, in place of exp_avg and exp_avg_sq of parameters of 4096 elements and
+//   more. Codes: uint8, global shape. absmax: fp32, one of each 256 elements of the row-major tensor, [rows, columns / 256] where 256
+//   divides the columns, else [ceil(elements / 256)]. An element of exp_avg is signed[code] * absmax, of exp_avg_sq unsigned[code] *
+//   absmax, with bitsandbytes' dynamic maps (kernels/quant/dynamic_map.h) /boxes [n, 8] int64: the boxes of tensors that were written at
+//   once, with the XXH3-64 of their bytes. Columns: number of the tensor (of the sorted names in /master), part (0 master, 1 exp_avg, 2
+//   exp_avg_sq, 3 exp_avg_8bit, 4 exp_avg_sq_8bit, 5 exp_avg_absmax, 6 exp_avg_sq_absmax), first row, first column, rows, columns (vectors:
+//   column 0 of 1), checksum, XXH3-64 of the seven before it
 //
 // A file appears under its name complete or not at all.
 #pragma once

@@ -21,8 +21,8 @@ DType type_called(const std::string& text, const fs::path& path) {
 
 /// HDF5 itself notices a flipped bit of an attribute no more than one of a tensor.
 std::int64_t checksum(const CheckpointHeader& h) {
-    const auto text = fmt::format("{} {} {} {} {} {} {} {}", h.step, h.seed, h.skipped, h.base, h.data, h.recipe.model,
-                                  h.recipe.adapter_config, name(h.recipe.dtype));
+    const auto text = fmt::format("{} {} {} {} {} {} {} {}{}", h.step, h.seed, h.skipped, h.base, h.data, h.recipe.model,
+                                  h.recipe.adapter_config, name(h.recipe.dtype), h.recipe.base);
     return static_cast<std::int64_t>(hash64(std::as_bytes(std::span(text))));
 }
 
@@ -39,6 +39,7 @@ void write_header(Hdf5File& file, const CheckpointHeader& header) {
     file.set_attribute("", "model", header.recipe.model);
     file.set_attribute("", "adapter_config", header.recipe.adapter_config);
     file.set_attribute("", "dtype", std::string(name(header.recipe.dtype)));
+    if (!header.recipe.base.empty()) file.set_attribute("", "adapter_base", header.recipe.base);
     file.set_attribute("", "header_xxh3", checksum(header));
 }
 
@@ -54,7 +55,8 @@ CheckpointHeader read_header(const Hdf5File& file) {
                             file.integer_attribute("", "skipped"),
                             text("base"),
                             text("data"),
-                            {text("model"), text("adapter_config"), type_called(text("dtype"), file.path())}};
+                            {text("model"), text("adapter_config"), type_called(text("dtype"), file.path()),
+                             file.has_attribute("", "adapter_base") ? text("adapter_base") : ""}};
     if (file.integer_attribute("", "header_xxh3") != checksum(header))
         fail(Failure::Input, "{}: the header is damaged: its checksum does not match", file.path().string());
     return header;

@@ -15,6 +15,7 @@
 #include "src/io/json.h"
 #include "src/io/model_directory.h"
 #include "src/io/safetensors_writer.h"
+#include "src/model/adapter_base.h"
 #include "src/train/rank_zero.h"
 
 namespace tandem {
@@ -50,8 +51,9 @@ std::unique_ptr<SafetensorsModelWriter> start_adapter(const TrainedTensors& trai
                                                       const fs::path& directory) {
     write_json_file(directory / "adapter_config.json", Json::parse(recipe.adapter_config));
     constexpr auto kOneFile = std::numeric_limits<std::uint64_t>::max();
-    return std::make_unique<SafetensorsModelWriter>(directory, specs(trained, DType::F32), kOneFile, SafetensorsMetadata{{"format", "pt"}},
-                                                    "adapter_model");
+    SafetensorsMetadata metadata = {{"format", "pt"}};
+    if (!recipe.base.empty()) metadata[kAdapterBaseKey] = recipe.base;
+    return std::make_unique<SafetensorsModelWriter>(directory, specs(trained, DType::F32), kOneFile, metadata, "adapter_model");
 }
 
 std::unique_ptr<SafetensorsModelWriter> start_model(const TrainedTensors& trained, const ResultRecipe& recipe, const fs::path& directory) {

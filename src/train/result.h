@@ -33,12 +33,13 @@ struct ResultRecipe {
     std::string model;           ///< directory of the base model
     std::string adapter_config;  ///< adapter_config.json; empty: the whole model was trained
     DType dtype = DType::F32;    ///< of a model's weights; adapters are fp32
+    std::string base = {};       ///< adapter_base_text() of a base in four-bit blocks; else empty
     [[nodiscard]] bool is_adapter() const { return !adapter_config.empty(); }
 };
 
-/// adapter_config.json and adapter_model.safetensors (fp32); or the base's config.json (its dtype adjusted), tokenizer files and the
-/// weights. Every rank writes its pieces. Complete or not at all. Refuses non-finite values (Diverged). Collective: what fails on one
-/// rank is thrown on all.
+/// adapter_config.json and adapter_model.safetensors (fp32; see adapter_base.h for what it says of its base); or the base's config.json
+/// (its dtype adjusted), tokenizer files and the weights. Every rank writes its pieces. Complete or not at all. Refuses non-finite values
+/// (Diverged). Collective: what fails on one rank is thrown on all.
 void write_result(Communicator& world, const TrainedTensors& trained, const ResultRecipe& recipe, const std::filesystem::path& directory);
 
 }  // namespace tandem

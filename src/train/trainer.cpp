@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "src/config/units.h"
+#include "src/model/adapter_base.h"
 #include "src/train/rank_zero.h"
 
 namespace tandem {
@@ -102,10 +103,13 @@ void Trainer::report_memory() const {
 }
 
 ResultRecipe Trainer::recipe() const {
-    const auto& lora = model_.opened.description.lora;
+    const ModelDescription& described = model_.opened.description;
+    const auto& lora = described.lora;
     ResultRecipe recipe{config_.model.path, "", config_.output.dtype.value_or(config_.model.dtype)};
-    if (lora && config_.method.type != Method::Full)
+    if (lora && config_.method.type != Method::Full) {
         recipe.adapter_config = adapter_config_json(*lora, adapted_modules(whole_), config_.model.path).dump();
+        if (described.quantization) recipe.base = adapter_base_text(*described.quantization, described.model);
+    }
     return recipe;
 }
 

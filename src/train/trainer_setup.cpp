@@ -10,6 +10,7 @@
 #include "src/config/load.h"
 #include "src/config/units.h"
 #include "src/io/files.h"
+#include "src/io/model_directory.h"
 #include "src/train/manifest.h"
 #include "src/train/rank_zero.h"
 #include "src/train/trainer.h"
@@ -201,6 +202,7 @@ void Trainer::describe_run() const {
     if (!place_.note.empty()) say("warning: " + place_.note);
     if (environment_.world.size() > 1) say(describe(plan_.split));
     if (transport_.world) say("transport: " + transport_.report);
+    for (const auto& warning : model_warnings(config_.model.path)) say("warning: " + config_.model.path + ": " + warning);
     for (const auto& name : model_.opened.unused_tensors)
         say("warning: tensor '" + name + "' in the model files has no place in this model");
     if (done_ == 0 && environment_.out) {

@@ -14,7 +14,7 @@ struct Case {
 };
 
 const Arguments kShort = {"--training.max_steps", "3"};
-const Arguments kQuantised = kShort + Arguments{"--method.type", "qlora", "--optimizer.name", "adamw_8bit"};
+const Arguments kQuantised = kShort + Arguments{"--optimizer.name", "adamw_8bit"};
 
 const Case kCases[] = {
     {{"lora_dropout_fp32", "llama_gqa", "lora", "cpu", "fp32", kShort + Arguments{"--lora.dropout", "0.1"}},
@@ -27,8 +27,16 @@ const Case kCases[] = {
     {{"lora_window_bf16", "mistral_window", "lora", "cpu", "bf16",
       kShort + Arguments{"--data.packing", "true", "--training.global_batch_size", "4"}},
      {{"one", 0, {}}, {"data2", 2, {}}}},
-    {{"qlora_bf16", "llama_gqa", "lora", "cpu", "bf16", kQuantised}, {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}}},
+    {{"qlora_bf16", "llama_gqa", "qlora", "cpu", "bf16", kQuantised}, {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}}},
 };
+
+/// Two backends round 16-bit products at other places, so that there the design's bound of losses holds, and of updates what the walk of
+/// the matrix allows; fp32 as between layouts.
+Bounds bounds_between_backends(const Subject& subject) {
+    Bounds bounds = bounds_of(subject);
+    if (subject.dtype == "bf16") bounds.update = 0.25;
+    return bounds;
+}
 
 class Emulated : public testing::TestWithParam<Case> {};
 
@@ -47,7 +55,7 @@ TEST_P(Emulated, LearnsWhatTheCpuLearns) {
         const auto run = run_well(training_command(emulated, output) + layout.options, {.ranks = layout.ranks, .program = TANDEM_EMULATED});
         if (run.code != 0) continue;
         EXPECT_NE(run.out.find("emulated GPU"), std::string::npos) << run.out;
-        expect_alike(subject, read_trained(subject, output), want);
+        expect_alike(subject, read_trained(subject, output), want, bounds_between_backends(subject));
     }
 }
 

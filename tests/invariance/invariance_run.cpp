@@ -13,7 +13,7 @@ namespace {
 std::filesystem::path model_directory(const Subject& subject) { return source_directory() / "tests/golden/models" / subject.model; }
 
 std::filesystem::path start_directory(const Subject& subject) {
-    return subject.method == "lora" ? model_directory(subject) / "adapter" : model_directory(subject);
+    return subject.method != "full" ? model_directory(subject) / "adapter" : model_directory(subject);
 }
 
 bool has_option(const Subject& subject, const char* word) {
@@ -43,14 +43,14 @@ Arguments training_command(const Subject& subject, const std::string& output) {
                               "--method.type", subject.method};
     words = words + Arguments{"--device.backend", subject.backend, "--model.dtype", subject.dtype, "--output.dir", output};
     words = words + Arguments{"--optimizer.learning_rate", subject.learning_rate, "--optimizer.eps", "1e-6"};
-    if (subject.method == "lora") return words + Arguments{"--lora.adapter", start_directory(subject).string()} + subject.options;
+    if (subject.method != "full") return words + Arguments{"--lora.adapter", start_directory(subject).string()} + subject.options;
     return words + Arguments{"--output.dtype", "fp32"} + subject.options;
 }
 
 Trained read_trained(const Subject& subject, const std::string& output) {
     Trained result;
     result.steps = read_steps(output);
-    result.weights = read_all_safetensors(std::filesystem::path(output) / (subject.method == "lora" ? "adapter" : "model"));
+    result.weights = read_all_safetensors(std::filesystem::path(output) / (subject.method != "full" ? "adapter" : "model"));
     result.update = difference(result.weights, read_all_safetensors(start_directory(subject)));
     return result;
 }
@@ -61,8 +61,7 @@ Trained train(const Subject& subject, const Layout& layout, const std::string& o
     return read_trained(subject, output);
 }
 
-void expect_alike(const Subject& subject, const Trained& got, const Trained& want) {
-    const auto bounds = bounds_of(subject);
+void expect_alike(const Subject& subject, const Trained& got, const Trained& want, const Bounds& bounds) {
     ASSERT_EQ(got.steps.size(), want.steps.size());
     for (std::size_t i = 0; i < want.steps.size(); ++i) {
         for (const auto* key : {"step", "tokens", "trained_tokens", "learning_rate"})

@@ -14,7 +14,7 @@ namespace tandem::test {
 struct Subject {
     std::string name;
     std::string model;   ///< of tests/golden/models
-    std::string method;  ///< lora or full
+    std::string method;  ///< lora, qlora or full
     std::string backend, dtype;
     Arguments options;
     std::string learning_rate = "1e-3";
@@ -49,7 +49,10 @@ Arguments training_command(const Subject& subject, const std::string& output);
 Trained read_trained(const Subject& subject, const std::string& output);
 
 /// Losses, gradient norms and updates within the bounds; counts and learning rates equal.
-void expect_alike(const Subject& subject, const Trained& got, const Trained& want);
+void expect_alike(const Subject& subject, const Trained& got, const Trained& want, const Bounds& bounds);
+inline void expect_alike(const Subject& subject, const Trained& got, const Trained& want) {
+    expect_alike(subject, got, want, bounds_of(subject));
+}
 /// The same bits.
 void expect_identical(const Trained& got, const Trained& want);
 

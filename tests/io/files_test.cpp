@@ -137,6 +137,21 @@ TEST(AtomicDirectory, AppearsOnlyAtCommitAndReplaces) {
     EXPECT_TRUE(fs::exists(dir.path() / "empty" / "a"));
 }
 
+/// What cannot take a new directory is found out before anything is written, not at the end.
+TEST(AtomicDirectory, FollowsLinksAndRefusesMounts) {
+    const TempDir dir;
+    fs::create_directory(dir / "far");
+    fs::create_directory_symlink(dir / "far", dir / "link");
+    AtomicDirectory made(dir / "link");
+    put(made.path() / "a", "1");
+    made.commit();
+    EXPECT_TRUE(fs::is_symlink(dir / "link"));
+    EXPECT_EQ(slurp(dir / "far" / "a"), "1");
+    fs::create_directory_symlink(dir / "nowhere", dir / "dangling");
+    expect_error(Failure::Configuration, {"dangling", "symbolic link"}, [&] { const AtomicDirectory d(dir / "dangling"); });
+    expect_error(Failure::Configuration, {"/proc", "mounted"}, [&] { const AtomicDirectory d("/proc"); });
+}
+
 TEST(FileLock, ExcludesAnotherHolder) {
     const TempDir dir;
     {

@@ -15,10 +15,17 @@ struct Candidate {
     std::string name;
     std::function<std::unique_ptr<Backend>()> make;
     std::vector<DType> types;
-    std::vector<std::string> ops = {};                          ///< OpCase::op of what it has; empty: everything
     std::function<std::string()> obstacle = [] { return ""; };  ///< why it cannot be tested on this machine; empty: it can
 };
 
 std::vector<Candidate> candidates();
+
+/// The reference, and of candidates() those that can be tested here: for tests that know the bits to expect.
+inline std::vector<Candidate> reference_and_candidates() {
+    std::vector<Candidate> all{{"ref", make_ref_backend, {DType::F64, DType::F32, DType::BF16, DType::F16}}};
+    for (auto& candidate : candidates())
+        if (candidate.obstacle().empty()) all.push_back(std::move(candidate));
+    return all;
+}
 
 }  // namespace tandem::test

@@ -29,7 +29,7 @@ std::vector<double> offsets(const std::vector<std::int64_t>& lengths) {
     return at;
 }
 
-Attention parameters(const Spec& s) { return {s.scale > 0.0 ? s.scale : 1.0 / std::sqrt(static_cast<double>(s.d)), s.window, s.softcap}; }
+Attention parameters(const Spec& s) { return {s.scale != 0.0 ? s.scale : 1.0 / std::sqrt(static_cast<double>(s.d)), s.window, s.softcap}; }
 
 const std::vector<std::int64_t>& key_lengths(const Spec& s) { return s.keys.empty() ? s.lengths : s.keys; }
 
@@ -106,7 +106,7 @@ OpCase fused(const Spec& s) {
         ops::attention_backward(ctx, params, segments(s, o), o.at("do"), q, k, v, o.at("o"), o.at("lse"), dq, dk, dv);
     };
     c.outputs = {"o"};
-    c.inputs = {"qkv"};
+    if (s.differences) c.inputs = {"qkv"};
     return c;
 }
 
@@ -123,11 +123,24 @@ std::vector<OpCase> attention_cases() {
         {"softcap_window_strided", 4, 2, 8, {7, 5}, 4, 2.0, 3},
         {"empty_samples", 2, 2, 4, {0, 3, 0, 0, 2, 0}},
         {"scale", 2, 1, 4, {6}, 0, 0.0, 0, true, {}, 0.9},
-        {"d64", 4, 2, 64, {70, 130, 1}, 0, 0.0, 0, false},
-        {"d64_window", 3, 3, 64, {150, 33}, 40, 0.0, 8, false},
+        {"d64", 2, 1, 64, {70, 130, 1}, 0, 0.0, 0, false},
+        {"d64_window", 2, 2, 64, {140, 33}, 40, 0.0, 8, false},
         {"d80_softcap", 2, 1, 80, {65}, 0, 5.0, 0, false},
-        {"d128", 2, 1, 128, {129}, 0, 0.0, 0, false},
+        {"d128", 1, 1, 128, {129}, 0, 0.0, 0, false},
         {"d256", 1, 1, 256, {34, 31}, 16, 0.0, 0, false},
+        // Around the tiles of the kernels on tensor cores: 16 to 128 queries, 16 to 64 keys, heads in 64, 96, 128 or 256 columns.
+        {"d16_around_tiles", 1, 1, 16, {1, 63, 64, 65, 130}, 0, 0.0, 0, false},
+        {"d32_gqa7", 7, 1, 32, {33, 20}, 0, 0.0, 0, false},
+        {"d64_steep", 1, 1, 64, {140}, 0, 0.0, 0, false, {}, 1.0},
+        {"d96_window_strided", 2, 1, 96, {70}, 33, 0.0, 8, false},
+        {"d112", 1, 1, 112, {47}, 0, 0.0, 0, false},
+        {"d128_gqa_window_softcap_strided", 2, 1, 128, {70, 20}, 40, 3.0, 8, false},
+        {"d192", 1, 1, 192, {35}, 0, 0.0, 0, false},
+        {"d256_softcap", 1, 1, 256, {66}, 0, 4.0, 0, false},
+        {"d264_plain", 1, 1, 264, {9}, 0, 0.0, 0, false},
+        {"d80_strided_after_cache", 2, 1, 80, {3, 66}, 0, 0.0, 8, false, {70, 66}},
+        {"d128_window_after_cache", 1, 1, 128, {5, 1}, 20, 0.0, 0, false, {150, 33}},
+        {"negative_scale", 1, 1, 16, {9}, 0, 0.0, 0, false, {}, -0.5},
         {"many_short", 2, 1, 16, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 1, 1, 17}, 0, 0.0, 0, false},
         {"decode", 4, 2, 16, {1, 1, 1}, 0, 0.0, 0, true, {7, 1, 70}},
         {"decode_window", 4, 2, 16, {1, 2}, 5, 0.0, 3, true, {7, 40}},
@@ -137,6 +150,7 @@ std::vector<OpCase> attention_cases() {
     for (const auto& s : specs) cases.push_back(separate(s));
     cases.push_back(fused({"gqa_packed", 4, 2, 6, {3, 1, 5}}));
     cases.push_back(fused({"window_softcap", 2, 1, 8, {8, 6}, 3, 2.0}));
+    cases.push_back(fused({"d40_gqa", 4, 2, 40, {35, 2}, 0, 0.0, 0, false}));
     return cases;
 }
 

@@ -16,7 +16,13 @@ struct Matrix {
     [[nodiscard]] std::string str() const { return fmt::format("{}x{}{}", rows, columns, padding ? "_strided" : ""); }
 };
 
-constexpr Matrix kMatrices[] = {{1, 1, 0}, {7, 33, 0}, {40, 129, 0}, {5, 70, 3}};
+constexpr Matrix kMatrices[] = {{1, 1, 0},
+                                {7, 33, 0},
+                                {40, 129, 0},
+                                {5, 70, 3},
+                                // Rows of aligned accesses of 16 bytes, and such with a tail.
+                                {9, 40, 8},
+                                {3, 44, 4}};
 
 void add_arithmetic(std::vector<OpCase>& cases, const Matrix& s) {
     const auto pad = s.padding;
@@ -92,6 +98,16 @@ void add_dropout(std::vector<OpCase>& cases, const Matrix& s, double p, std::int
                      {"x"}});
 }
 
+/// p is the very number that one element draws: it is kept.
+void add_dropout_at_the_limit(std::vector<OpCase>& cases) {
+    const std::uint64_t key = hash_name(std::string_view("limit")), row = 5;
+    const DropoutMask mask{key, uniform01(philox(key, row, 2)[0]), 0};
+    cases.push_back({"dropout",
+                     "dropout_at_the_limit",
+                     {input("x", {1, 4}), {"row_ids", {1}, Kind::Int64, constant(static_cast<double>(row))}, output("y", {1, 4})},
+                     [=](Context& ctx, const Operands& o) { ops::dropout(ctx, mask, o.at("row_ids"), o.at("x"), o.at("y")); }});
+}
+
 /// With the whole table, or with a part of it: some ids are then -1.
 void add_embedding(std::vector<OpCase>& cases, std::int64_t vocabulary, const Matrix& s, bool part = false) {
     const Fill ids = [=](std::int64_t i, std::uint64_t w) { return part && i % 3 != 1 ? -1.0 : below(vocabulary)(i, w); };
@@ -141,11 +157,21 @@ std::vector<OpCase> elementwise_cases() {
         add_bias(cases, s);
         for (const double p : {0.0, 0.1, 0.5}) add_dropout(cases, s, p);
         add_dropout(cases, s, 0.3, 4099);
+        add_dropout(cases, s, 0.2, (std::int64_t{1} << 32U) - 20);  // counters of more than a word
         add_embedding(cases, 11, s);
         add_embedding(cases, 11, s, true);
         add_rows(cases, s);
     }
+    add_dropout_at_the_limit(cases);
     add_embedding(cases, 301, {64, 33, 0});
+    add_embedding(cases, 1, {100, 20, 0});        // one id for all
+    add_embedding(cases, 5, {2100, 3, 0}, true);  // long runs, more tokens than are compared at once
+    add_embedding(cases, 700, {1030, 8, 0});      // many short ones
+    add_embedding(cases, 7, {6, 2056, 0});        // more columns than a block has
+    add_bias(cases, {130, 33, 0});                // two ranges of rows
+    add_bias(cases, {333, 520, 8});               // several, of several blocks
+    add_rows(cases, {100, 3, 2});
+    add_rows(cases, {10, 1048, 0});
     return cases;
 }
 

@@ -211,13 +211,24 @@ std::vector<OpCase> layer_cases() {
     add_rmsnorm(cases, 9, 1040, 1.0, 8);  // more than a warp holds in registers, and two ranges
     add_rmsnorm(cases, 3, 1100, 0.0, 0);  // more than a block holds, of single elements
     add_rmsnorm(cases, 2, 8208, 0.0, 0);  // and of 16 bytes
-    for (const Heads& s :
-         {Heads{1, 1, 2, 2, 0}, {7, 3, 8, 8, 0}, {5, 2, 10, 6, 0}, {6, 3, 16, 16, 5}, {33, 5, 64, 64, 0}, {9, 2, 80, 20, 1}})
+    for (const Heads& s : {Heads{1, 1, 2, 2, 0},
+                           {7, 3, 8, 8, 0},
+                           {5, 2, 10, 6, 0},
+                           {6, 3, 16, 16, 5},
+                           {33, 5, 64, 64, 0},
+                           {9, 2, 80, 20, 1},
+                           {4, 6, 128, 128, 0},
+                           {5, 2, 48, 32, 8},
+                           {4, 2, 20, 16, 0},
+                           {3, 1, 24, 16, 0},
+                           {2, 3, 6, 4, 1}})
         add_rope(cases, s);
     for (const auto act : {Activation::SiLU, Activation::GeluTanh}) {
         add_glu(cases, act, 1, 1, 0);
         add_glu(cases, act, 7, 33, 0);
         add_glu(cases, act, 40, 129, 2);
+        add_glu(cases, act, 5, 16, 8);
+        add_glu(cases, act, 3, 44, 4);
     }
     add_cross_entropy(cases, 1, 2, 1.0, 0.0, 0);
     add_cross_entropy(cases, 7, 33, 3.0, 0.0, 2);

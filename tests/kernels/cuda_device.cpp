@@ -29,6 +29,4 @@ std::string why_no_cuda() {
 
 std::unique_ptr<Backend> make_cuda() { return make_cuda_backend(0, files()); }
 
-std::vector<std::string> cuda_ops() { return {"elementwise", "matmul", "linear", "rmsnorm", "cross_entropy", "optimizer", "quantization"}; }
-
 }  // namespace tandem::test

@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "kernels/base/backend.h"
 
@@ -13,7 +12,5 @@ namespace tandem::test {
 std::string why_no_cuda();
 /// GPU 0.
 std::unique_ptr<Backend> make_cuda();
-/// OpCase::op of what the CUDA part has.
-std::vector<std::string> cuda_ops();
 
 }  // namespace tandem::test

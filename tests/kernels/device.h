@@ -23,10 +23,28 @@ public:
     Context& context() { return context_; }
     Tensor tensor(const Shape& shape, DType dtype, const std::vector<double>& numbers) {
         const Tensor x = memory_.allocate("test tensor", dtype, shape);
-        const auto bytes = encode(numbers, dtype);
+        set(x, numbers);
+        return x;
+    }
+    void set(const Tensor& x, const std::vector<double>& numbers) {
+        const auto bytes = encode(numbers, x.dtype());
         require(bytes.size() == x.bytes(), "{} numbers for {}", numbers.size(), x.str());
         backend_->copy_from_host(*stream_, bytes.data(), x);
+    }
+    /// Elements as they are in memory.
+    template <class T>
+    Tensor copy(const Shape& shape, DType dtype, const std::vector<T>& elements) {
+        const Tensor x = memory_.allocate("test tensor", dtype, shape);
+        require(elements.size() * sizeof(T) == x.bytes(), "{} elements for {}", elements.size(), x.str());
+        backend_->copy_from_host(*stream_, elements.data(), x);
         return x;
+    }
+    template <class T>
+    std::vector<T> elements(const Tensor& x) {
+        std::vector<T> elements(static_cast<std::size_t>(x.elements()));
+        require(elements.size() * sizeof(T) == x.bytes(), "{} has other elements", x.str());
+        backend_->copy_to_host(*stream_, x, elements.data());
+        return elements;
     }
     Tensor filled(const Shape& shape, DType dtype, double value) {
         return tensor(shape, dtype, std::vector<double>(static_cast<std::size_t>(shape.elements()), value));

@@ -24,9 +24,7 @@ std::vector<Row> rows() {
     std::vector<Row> all;
     for (const auto& candidate : candidates())
         for (const auto type : candidate.types)
-            for (const auto& op_case : op_cases())
-                if (candidate.ops.empty() || std::ranges::find(candidate.ops, op_case.op) != candidate.ops.end())
-                    all.push_back({candidate, type, &op_case});
+            for (const auto& op_case : op_cases()) all.push_back({candidate, type, &op_case});
     return all;
 }
 

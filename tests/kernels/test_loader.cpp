@@ -63,7 +63,6 @@ TEST(Plugins, ErrorsPassTheBoundary) {
 
 TEST(Plugins, SaysWhatItHas) {
     const BackendPlugin& plugin = open_plugin(kPlugins / "libref_plugin.so");
-    EXPECT_EQ(plugin.missing_ops(), (std::vector<std::string>{"rope", "attention"}));
     EXPECT_EQ(plugin.examine(Examine::FreeMemory).failure, "there is no such device");
 }
 
@@ -107,7 +106,6 @@ TEST(Cuda, AnotherBuildIsRefused) {
 TEST(Cuda, ThePartItselfOpens) {
     if (!std::filesystem::exists(kCudaPart)) GTEST_SKIP() << "the CUDA part is not built: there is no " << kCudaPart;
     const BackendPlugin& plugin = open_plugin(kCudaPart);
-    EXPECT_FALSE(plugin.missing_ops().empty());
     const PluginFacts facts = plugin.examine(Examine::FreeMemory);
     EXPECT_NE(facts.built_with.find("sm_80"), std::string::npos) << facts.built_with;
     EXPECT_EQ(facts.failure.empty(), !facts.devices.empty()) << facts.failure;

@@ -10,6 +10,7 @@
 #include "kernels/quant/block_scales.h"
 #include "kernels/quant/dynamic_map.h"
 #include "kernels/quant/four_bit.h"
+#include "tests/kernels/candidates.h"
 #include "tests/kernels/device.h"
 
 namespace tandem::test {
@@ -76,19 +77,13 @@ std::string hash(std::span<const float> x) {
     for (float& number : positive_zeros) number += 0.0F;
     return hex(crc_of(positive_zeros.data(), x.size_bytes()));
 }
-std::string hash(const Tensor& x) {
-    if (x.dtype() == DType::U8) return hash({x.data<std::uint8_t>(), x.bytes()});
-    if (x.dtype() == DType::F32) return hash({x.data<float>(), static_cast<std::size_t>(x.elements())});
-    std::vector<std::uint16_t> positive_zeros(static_cast<std::size_t>(x.elements()));
-    for (std::size_t i = 0; i < positive_zeros.size(); ++i) {
-        const std::uint16_t bits = x.data<BFloat16>()[i].bits;
-        positive_zeros[i] = bits == 0x8000U ? std::uint16_t{0} : bits;
-    }
+std::string hash(Device& device, const Tensor& x) {
+    if (x.dtype() == DType::U8) return hash(device.elements<std::uint8_t>(x));
+    if (x.dtype() == DType::F32) return hash(device.elements<float>(x));
+    auto positive_zeros = device.elements<std::uint16_t>(x);
+    for (std::uint16_t& bits : positive_zeros) bits = bits == 0x8000U ? std::uint16_t{0} : bits;
     return hex(crc_of(positive_zeros.data(), x.bytes()));
 }
-
-std::unique_ptr<Backend> make(int backend) { return backend == 0 ? make_ref_backend() : make_cpu_backend(backend); }
-constexpr int kBackends[] = {0, 1, 2};  // ref, and cpu with so many threads
 
 Signedness signedness(const std::string& word) { return word == "1" ? Signedness::Signed : Signedness::Unsigned; }
 std::size_t blocks_of(std::size_t n, std::size_t block) { return (n + block - 1) / block; }
@@ -111,21 +106,23 @@ TEST(QuantGolden, FourBitBlocks) {
         EXPECT_EQ(hash(absmax), words[5]);
         for (std::size_t i = 0; i < n; ++i) packed[i / 2] = static_cast<std::uint8_t>(packed[i / 2] | codes[i] << (i % 2 == 0 ? 4U : 0U));
         const auto columns = static_cast<std::int64_t>(n);
-        const FourBitMatrix w{
+        FourBitMatrix w{
             .type = type,
             .grid = {.block_size = static_cast<std::int64_t>(block), .rows = 1, .columns = columns, .stride = columns, .whole_rows = 1},
-            .codes = Tensor(packed.data(), DType::U8, {static_cast<std::int64_t>(packed.size())}),
-            .absmax = Tensor(absmax.data(), DType::F32, {1, static_cast<std::int64_t>(absmax.size())}),
+            .codes = {},
+            .absmax = {},
             .nested = {},
             .offset = {}};
-        for (const int backend : kBackends) {
-            Device device(make(backend));
+        for (const Candidate& candidate : reference_and_candidates()) {
+            Device device(candidate.make());
+            w.codes = device.copy({static_cast<std::int64_t>(packed.size())}, DType::U8, packed);
+            w.absmax = device.copy({1, static_cast<std::int64_t>(absmax.size())}, DType::F32, absmax);
             const Tensor fp32 = device.filled({1, columns}, DType::F32, NAN), bf16 = device.filled({1, columns}, DType::BF16, NAN);
             ops::dequantize(device.context(), w, fp32);
             ops::dequantize(device.context(), w, bf16);
-            EXPECT_EQ(hash(fp32), words[6]) << backend;
+            EXPECT_EQ(hash(device, fp32), words[6]) << candidate.name;
             if (words[7] == "-") continue;
-            EXPECT_EQ(hash(bf16), words[7]) << backend;
+            EXPECT_EQ(hash(device, bf16), words[7]) << candidate.name;
         }
     }
 }
@@ -167,25 +164,29 @@ float gradient(std::uint64_t step, std::uint64_t i) {
 /// A parameter and its moments on one backend.
 class Training {
 public:
-    Training(int backend, const std::vector<std::string>& words)
-        : device_(make(backend)),
+    Training(const Candidate& candidate, const std::vector<std::string>& words)
+        : device(candidate.make()),
           n_(std::stol(words[0])),
           params_{std::stod(words[1]), std::stod(words[2]), std::stod(words[3]), std::stod(words[4]), std::stod(words[5]), 0},
-          scale_(device_.filled({1}, DType::F64, std::stod(words[6]))),
-          grad_(device_.filled({n_}, DType::F32, 0)),
-          master(device_.filled({n_}, DType::F32, 0)),
-          moments{zeros(n_, DType::U8), zeros(n_, DType::U8), zeros((n_ + 255) / 256, DType::F32), zeros((n_ + 255) / 256, DType::F32)} {
-        for (std::int64_t i = 0; i < n_; ++i) master.data<float>()[i] = bell(3, static_cast<std::uint64_t>(i)) * 0x1p-4F;
-    }
+          scale_(device.filled({1}, DType::F64, std::stod(words[6]))),
+          grad_(device.filled({n_}, DType::F32, 0)),
+          master(device.tensor({n_}, DType::F32, each([](std::uint64_t i) { return bell(3, i) * 0x1p-4F; }))),
+          moments{zeros(n_, DType::U8), zeros(n_, DType::U8), zeros((n_ + 255) / 256, DType::F32), zeros((n_ + 255) / 256, DType::F32)} {}
     void step(std::uint64_t t) {
-        for (std::int64_t i = 0; i < n_; ++i) grad_.data<float>()[i] = gradient(t, static_cast<std::uint64_t>(i));
+        device.set(grad_, each([t](std::uint64_t i) { return gradient(t, i); }));
         params_.step = static_cast<std::int64_t>(t);
-        ops::adamw_8bit(device_.context(), params_, scale_, grad_, moments, master);
+        ops::adamw_8bit(device.context(), params_, scale_, grad_, moments, master);
     }
+    Device device;
 
 private:
-    Tensor zeros(std::int64_t n, DType type) { return device_.filled({n}, type, 0); }
-    Device device_;
+    Tensor zeros(std::int64_t n, DType type) { return device.filled({n}, type, 0); }
+    template <class F>
+    [[nodiscard]] std::vector<double> each(F number) const {
+        std::vector<double> numbers;
+        for (std::int64_t i = 0; i < n_; ++i) numbers.push_back(static_cast<double>(number(static_cast<std::uint64_t>(i))));
+        return numbers;
+    }
     std::int64_t n_;
     AdamW params_;
     Tensor scale_, grad_;
@@ -203,17 +204,17 @@ TEST(QuantGolden, AdamW8bit) {
     const auto cases = golden("adamw"), steps = golden("step");
     ASSERT_EQ(steps.size(), kSteps * cases.size());
     for (std::size_t c = 0; c < cases.size(); ++c) {
-        for (const int backend : kBackends) {
-            Training run(backend, cases[c]);
+        for (const Candidate& candidate : reference_and_candidates()) {
+            Training run(candidate, cases[c]);
             for (std::uint64_t t = 1; t <= kSteps; ++t) {
                 const auto& words = steps[c * kSteps + t - 1];
-                SCOPED_TRACE(fmt::format("case {} backend {} step {}", c, backend, words[0]));
+                SCOPED_TRACE(fmt::format("case {} {} step {}", c, candidate.name, words[0]));
                 run.step(t);
-                EXPECT_EQ(hash(run.moments.m), words[1]);
-                EXPECT_EQ(hash(run.moments.v), words[2]);
-                EXPECT_EQ(hash(run.moments.m_absmax), words[3]);
-                EXPECT_EQ(hash(run.moments.v_absmax), words[4]);
-                EXPECT_EQ(hash(run.master), words[5]);
+                EXPECT_EQ(hash(run.device, run.moments.m), words[1]);
+                EXPECT_EQ(hash(run.device, run.moments.v), words[2]);
+                EXPECT_EQ(hash(run.device, run.moments.m_absmax), words[3]);
+                EXPECT_EQ(hash(run.device, run.moments.v_absmax), words[4]);
+                EXPECT_EQ(hash(run.device, run.master), words[5]);
             }
         }
     }
@@ -224,12 +225,13 @@ TEST(QuantGolden, AdamW8bitWithTheLibrarysSquareRoots) {
     const auto words = golden("library").front();
     for (const auto& adamw : golden("adamw")) {
         if (std::stoul(adamw[0]) != words.size()) continue;
-        Training run(1, adamw);
+        Training run(reference_and_candidates().front(), adamw);
         for (std::uint64_t t = 1; t <= kSteps; ++t) run.step(t);
+        const auto master = run.device.elements<float>(run.master);
         for (std::size_t i = 0; i < words.size(); ++i) {
             const auto theirs = std::bit_cast<float>(static_cast<std::uint32_t>(std::stoul(words[i], nullptr, 16)));
             const float ulp = std::nextafter(std::fabs(theirs), 1.0F) - std::fabs(theirs);
-            EXPECT_LE(std::fabs(run.master.data<float>()[i] - theirs), 2 * ulp + kSteps * 0x1p-22F * std::stof(adamw[1])) << i;
+            EXPECT_LE(std::fabs(master[i] - theirs), 2 * ulp + kSteps * 0x1p-22F * std::stof(adamw[1])) << i;
         }
         return;
     }

@@ -41,12 +41,12 @@ refuse_by() { # RANKS CODE PART WORDS...: the same, once for all ranks
 
 # Help.
 accept --help
-for name in train eval plan bench prepare tokenize generate import export doctor; do
+for name in train eval plan bench prepare tokenize generate import quantize merge export doctor; do
     grep -q "^  $name " out || complain "--help does not list $name"
 done
 accept --version
 grep -qE '^tandem [0-9]+\.[0-9]+\.[0-9]+$' out || complain "--version prints '$(cat out)'"
-for name in train eval plan bench prepare tokenize generate import export doctor; do
+for name in train eval plan bench prepare tokenize generate import quantize merge export doctor; do
     accept "$name" --help
     grep -q "^usage: tandem $name" out || complain "$name --help does not say how it is used"
     refuse 2 "unknown option '--frobnicate' of tandem $name" "$name" --frobnicate

@@ -43,6 +43,18 @@ TEST_P(GgufModel, TextsAreThoseOfTheImport) {
     EXPECT_EQ(load_model_config(file_).vocabulary, load_model_config(imported_).vocabulary);
 }
 
+/// Whoever trains straight from a file is told what the import would have told.
+TEST(GgufDirectory, SaysWhatIsAssumed) {
+    const TempDir dir;
+    std::string bytes = slurp(golden("byte_level.gguf"));
+    const std::string key = "tokenizer.ggml.pre";
+    EXPECT_TRUE(std::ranges::none_of(model_warnings(golden("byte_level.gguf")), [&](const auto& w) { return w.find(key) != w.npos; }));
+    bytes.replace(bytes.find(key), key.size(), "tokenizer.ggml.prx");
+    put(dir / "m.gguf", bytes);
+    EXPECT_TRUE(std::ranges::any_of(model_warnings(dir / "m.gguf"), [&](const auto& w) { return w.find(key) != w.npos; }));
+    EXPECT_TRUE(model_warnings(dir.path()).empty());
+}
+
 TEST_P(GgufModel, BoxesAreThoseOfTheImport) {
     const ModelConfig model = load_model_config(file_);
     const GgufSource source(file_);

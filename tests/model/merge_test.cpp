@@ -92,6 +92,26 @@ void expect_merged(const fs::path& out, const fs::path& base, const LoraConfig& 
     EXPECT_EQ(tensors, written.tensors().size());
 }
 
+/// The model in `from` again in `to`: its tensors that begin with `copied` under `renamed` as well, and `extra` in fp32 beside them.
+void write_with_extras(const fs::path& from, const fs::path& to, const std::string& copied, const std::string& renamed,
+                       const std::vector<std::pair<TensorSpec, std::vector<float>>>& extra) {
+    fs::create_directories(to);
+    fs::copy_file(from / "config.json", to / "config.json");
+    const SafetensorsModel model(from);
+    std::vector<TensorSpec> specs;
+    std::map<std::string, std::string> source;  // of each tensor that is written
+    for (const auto& [name, entry] : model.tensors()) {
+        source[name] = name;
+        if (!copied.empty() && name.starts_with(copied)) source[renamed + name.substr(copied.size())] = name;
+    }
+    for (const auto& [name, old] : source) specs.push_back({.name = name, .dtype = model.at(old).dtype, .shape = model.at(old).shape});
+    for (const auto& [spec, values] : extra) specs.push_back(spec);
+    SafetensorsWriter writer(to / "model.safetensors", specs);
+    for (const auto& [name, old] : source) writer.write(name, bytes_of(model, old));
+    for (const auto& [spec, values] : extra) writer.write(spec.name, std::as_bytes(std::span(values)));
+    writer.commit();
+}
+
 }  // namespace
 
 TEST(Merge, FollowsTheEquation) {
@@ -120,6 +140,42 @@ TEST(Merge, FollowsTheEquation) {
         EXPECT_TRUE(fs::exists(out / "model.safetensors.index.json"));
         EXPECT_EQ(read_json_file(out / "config.json").at("dtype"), dtype == DType::F32 ? "float32" : "float16");
     }
+}
+
+/// Models hold tensors that tandem has no use for: buffers, heads that are tied, layers of another kind.
+TEST(Merge, ConvertsWhatTheModelHasNoPlaceFor) {
+    const TempDir dir;
+    const LoraConfig lora = tiny_lora();
+    write_adapter(dir / "adapter", lora, random_factors(lora));
+    constexpr float kInfinite = std::numeric_limits<float>::infinity();
+    std::vector<float> large((std::size_t{1} << 20U) + 7);  // more than is converted at a time
+    for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<float>(i % 2011) * 0.25F;
+    const auto size = static_cast<std::int64_t>(large.size());
+    const std::vector<std::pair<TensorSpec, std::vector<float>>> extra = {
+        {{.name = "mask", .dtype = DType::F32, .shape = {2, 1, 2}}, {0, -kInfinite, 3, 1e6F}},
+        {{.name = "large", .dtype = DType::F32, .shape = {size}}, large},
+        {{.name = "one", .dtype = DType::F32, .shape = {}}, {7}}};
+    write_with_extras(kGolden / "base", dir / "base", "", "", extra);
+    merge_adapter(dir / "base", dir / "adapter", dir / "out", {.dtype = DType::BF16});
+    const SafetensorsModel written(dir / "out");
+    for (const auto& [spec, values] : extra) {
+        std::vector<std::byte> expected(values.size() * 2);
+        convert_elements(DType::F32, values.data(), DType::BF16, expected.data(), values.size());
+        EXPECT_EQ(written.at(spec.name).shape, spec.shape);
+        EXPECT_EQ(bytes_of(written, spec.name), expected) << spec.name;
+    }
+    // An infinity that is there may stay; a number does not become one.
+    expect_error(Failure::Input, {"'mask'", "element 3", "fp16", "--dtype"},
+                 [&] { merge_adapter(dir / "base", dir / "adapter", dir / "narrow", {.dtype = DType::F16}); });
+    EXPECT_FALSE(fs::exists(dir / "narrow"));
+
+    // A matrix in blocks that belongs to no layer of the model becomes dense as well.
+    const std::string layer = "model.layers.0.mlp.up_proj", other = "model.layers.7.mlp.up_proj";
+    write_with_extras(kGolden / "nf4_nested", dir / "blocks", layer, other, {});
+    merge_adapter(dir / "blocks", dir / "adapter", dir / "dense", {});
+    const SafetensorsModel dense(dir / "dense");
+    EXPECT_EQ(bytes_of(dense, other + ".weight"), bytes_of(dense, layer + ".weight"));
+    EXPECT_EQ(dense.at(other + ".weight").shape, dense.at(layer + ".weight").shape);
 }
 
 /// rsLoRA divides by the root of the rank.

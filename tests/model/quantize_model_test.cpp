@@ -91,9 +91,19 @@ TEST(QuantizeModel, KeepsShardsAndFiles) {
     put(base / "pytorch_model.bin", "pickle");
     put(base / ".gitattributes", "x");
     fs::create_directory(base / "original");
+    put(base / "adapter_config.json", "{}");  // transformers would look for the adapter's weights
+    fs::create_directory(base / "additional_chat_templates");
+    put(base / "additional_chat_templates" / "tool_use.jinja", "{{ x }}");
+    put(dir / "blob", "linked");
+    fs::create_symlink(dir / "blob", base / "tokenizer.model");
+    fs::create_symlink(dir / "nowhere", base / "merges.txt");
     const auto summary = quantize_model(base, dir / "out", {.spec = spec_of(kVariants[0]), .compute = {}, .max_shard_bytes = 12000});
     EXPECT_EQ(slurp(dir / "out" / "tokenizer.json"), "{ \"as\":  1 }");
-    EXPECT_EQ(summary.left_out, (std::vector<std::string>{".gitattributes", "model.safetensors", "original", "pytorch_model.bin"}));
+    EXPECT_EQ(slurp(dir / "out" / "additional_chat_templates" / "tool_use.jinja"), "{{ x }}");
+    EXPECT_EQ(slurp(dir / "out" / "tokenizer.model"), "linked");
+    EXPECT_FALSE(fs::is_symlink(dir / "out" / "tokenizer.model"));
+    EXPECT_EQ(summary.left_out, (std::vector<std::string>{".gitattributes", "adapter_config.json", "merges.txt", "model.safetensors",
+                                                          "original", "pytorch_model.bin"}));
     EXPECT_FALSE(fs::exists(dir / "out" / "model.safetensors"));
     expect_same_tensors(dir / "out", kGolden / "nf4_nested");
     const auto index = read_json_file(dir / "out" / "model.safetensors.index.json");
@@ -102,6 +112,13 @@ TEST(QuantizeModel, KeepsShardsAndFiles) {
     for (const auto& [name, entry] : written.tensors()) bytes += entry.bytes;
     EXPECT_EQ(index.at("metadata").at("total_size"), bytes);
     EXPECT_GE(std::distance(fs::directory_iterator(dir / "out"), fs::directory_iterator()), 6);
+}
+
+TEST(QuantizeModel, WritesIntoTheModelsDirectoryAsWell) {
+    const TempDir dir;
+    const fs::path base = copy_of_base(dir);
+    EXPECT_EQ(quantize_model(base, base / "nf4", {}).left_out, std::vector<std::string>{"model.safetensors"});
+    expect_same_tensors(base / "nf4", kGolden / "nf4_nested");
 }
 
 TEST(QuantizeModel, RefusesAndLeavesNothing) {

@@ -12,11 +12,9 @@ std::unique_ptr<tandem::Backend> make(int device) {
     return std::make_unique<tandem::RefBackend>();
 }
 
-std::vector<std::string> missing_ops() { return {"rope", "attention"}; }
-
 tandem::PluginFacts examine(tandem::Examine) { return {"tests", "nothing", "there is no such device", {}}; }
 
-constexpr tandem::BackendPlugin kPlugin = {TANDEM_PLUGIN_ABI, make, missing_ops, examine};
+constexpr tandem::BackendPlugin kPlugin = {TANDEM_PLUGIN_ABI, make, examine};
 
 }  // namespace
 

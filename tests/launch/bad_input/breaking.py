@@ -102,6 +102,14 @@ def tensor(name, tensor_name, **changes):
     return act
 
 
+def metadata(name, **texts):
+    """What a safetensors header says besides its tensors."""
+    def act(folder):
+        header, data = workspace.read_header(folder / name)
+        workspace.write_header(folder / name, {"__metadata__": texts, **header}, data)
+    return act
+
+
 def shapes(name, change):
     """A safetensors file written again with other tensors: `change` edits the dict of shapes."""
     def act(folder):

@@ -1,9 +1,10 @@
 """What is wrong inside a model or an adapter directory."""
 
-from breaking import all_of, append, edit, keys, remove, replace, shapes, tensor, truncate, write
+from breaking import all_of, append, edit, keys, metadata, remove, replace, shapes, tensor, truncate, write
 from workspace import FACTOR_A, FACTOR_B, KEY, QUERY
 
 TRAIN, ADAPTED = "train run.ini", "train run.ini --lora.adapter adapter"
+MERGED = "merge --model model --adapter adapter new"
 CONFIG, WEIGHTS = "model/config.json", "model/model.safetensors"
 ADAPTER_CONFIG, FACTORS = "adapter/adapter_config.json", "adapter/adapter_model.safetensors"
 INDEX = "model/model.safetensors.index.json"
@@ -119,6 +120,12 @@ CASES = [
     adapter_config("DoRA", "use_dora", use_dora=True),
     adapter_config("ranks by pattern", "rank_pattern", rank_pattern={"q_proj": 4}),
     adapter_config("whole modules", "modules_to_save", modules_to_save=["embed_tokens"]),
+    adapter_config("scales by pattern", "alpha_pattern", alpha_pattern={"q_proj": 4}),
+    adapter_config("trained biases", "bias", bias="lora_only"),
+    adapter_config("active behind certain tokens", "alora_invocation_tokens", alora_invocation_tokens=[5, 6]),
+    adapter_config("blocks on the diagonal", "use_bdlora", use_bdlora={"target_modules_bd_a": ["q_proj"]}),
+    adapter_config("base without the first product", "init_lora_weights", "pissa_niter_16", "convert", init_lora_weights="pissa_niter_16"),
+    adapter_config("base rounded for it", "init_lora_weights", "loftq", init_lora_weights="loftq"),
     adapter_config("no targets", "target_modules", target_modules=[]),
     adapter_config("targets by pattern", "target_modules", target_modules=".*q_proj"),
     adapter_config("use_rslora is a string", "use_rslora", use_rslora="yes"),
@@ -131,5 +138,14 @@ CASES = [
     factors("factor without a place", shapes(FACTORS, lambda s: s.update({FACTOR_A.replace("q_proj", "k_proj"): [2, 16]})), "k_proj.lora_A"),
     factors("cut", truncate(FACTORS, -8), "truncated"),
     factors("NaN", tensor(FACTORS, FACTOR_A, value=float("nan")), FACTOR_A, "non-finite"),
+    factors("cut, merged", truncate(FACTORS, -8), "truncated", command=MERGED),
+    factors("DoRA, merged", keys(ADAPTER_CONFIG, use_dora=True), "use_dora", command=MERGED),
+    factors("whole modules, merged", keys(ADAPTER_CONFIG, modules_to_save=["lm_head"]), "modules_to_save", command=MERGED),
+    factors("says nonsense of its base, merged", metadata(FACTORS, base_quantization="{"), FACTORS, "base_quantization",
+            command=MERGED + " --base dequantized"),
+    weights("cut, merged", truncate(WEIGHTS, -100), "truncated", command=MERGED),
+    weights("cut, quantised", truncate(WEIGHTS, -100), "truncated", command="quantize model new"),
+    weights("NaN, merged", tensor(WEIGHTS, QUERY + ".weight", value=float("nan")), QUERY, "non-finite", command=MERGED),
+    weights("NaN, quantised", tensor(WEIGHTS, KEY + ".weight", value=float("nan")), KEY, "non-finite", command="quantize model new"),
     ("adapter: generate", keys(ADAPTER_CONFIG, r=0), "generate --model model --adapter adapter --prompt x", 3, [ADAPTER_CONFIG, "'r'"]),
 ]

@@ -111,6 +111,8 @@ CASES = [
     ("full disk: token file", lambda folder: None, "limited:2 train run.ini --output.dir fresh", 1, ["fresh/cache"]),
     ("full disk: checkpoint", lambda folder: None, f"limited:8 {ON}", 1, ["run/checkpoints/step-3.h5"]),
     ("full disk: import", lambda folder: None, f"limited:8 import {GGUF} new", 1, ["new"]),
+    ("full disk: quantize", lambda folder: None, "limited:8 quantize model new", 1, ["new"]),
+    ("full disk: merge", lambda folder: None, "limited:8 merge --model model --adapter adapter new", 1, ["new"]),
     ("output: a directory in the way of the log", lambda folder: ((folder / "fresh/log.jsonl/x").mkdir(parents=True)),
      "train run.ini --output.dir fresh", 2, ["fresh/log.jsonl"]),
     ("output: a file in the way of the adapter", all_of(remove("run/adapter"), write("run/adapter", "mine")), ON, 2, ["run/adapter"]),

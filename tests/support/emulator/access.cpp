@@ -34,7 +34,11 @@ std::string explain(Wrong wrong, const LaunchState& s, Mark writer, Mark reader)
         case Wrong::Unwritten: return "was never written";
         case Wrong::UnderWay: return fmt::format("is the target of a copy that {} has not waited for", author(s, writer));
         case Wrong::Written: return fmt::format("was written by {} {}: a race", author(s, writer), since(writer));
-        default: return fmt::format("was read by {} {}: a race", author(s, reader), since(reader));
+        case Wrong::WasRead:
+            if (static_cast<ReadKind>(reader & 3U) == ReadKind::SeveralBlocks)
+                return "was read by several blocks in the same launch: a race";
+            return fmt::format("was read by {} {}: a race", author(s, reader), since(reader));
+        default: return "";
     }
 }
 

@@ -21,7 +21,9 @@ const char* name(Collective what) {
     }
 }
 
-bool same(const Place& a, const Place& b) { return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0; }
+bool same(const Place& a, const Place& b) {
+    return a.line() == b.line() && (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+}
 
 template <class T>
 T read(const std::byte* from) {
@@ -100,24 +102,42 @@ std::uint64_t shuffle_bits(unsigned mask, std::uint64_t x, int from, const Place
     return read<std::uint64_t>(exchange(Collective::Shuffle, mask, &x, sizeof x, where)[static_cast<std::size_t>(from)].data());
 }
 
+namespace {
+
+/// The two matrices whose fragments the lanes gave.
+void assemble(Half type, const Warp::Given& all, Warp::Matrices& to) {
+    for (int from = 0; from < 32; ++from) {
+        const std::byte* given = all[static_cast<std::size_t>(from)].data();
+        const int g = from / 4, t = from % 4;
+        for (int half = 0; half < 2; ++half) {
+            for (int i = 0; i < 4; ++i)
+                to.a[g + i % 2 * 8][2 * t + i / 2 * 8 + half] = number(type, read<std::uint32_t>(given + 4 * i), half);
+            for (int i = 0; i < 2; ++i) to.b[2 * t + 8 * i + half][g] = number(type, read<std::uint32_t>(given + 16 + 4 * i), half);
+        }
+    }
+}
+
+}  // namespace
+
 Sums matrix_product(Half type, const Fragments& mine, const Place& where) {
     static_assert(sizeof mine.a + sizeof mine.b <= Warp::kBytes);
     std::uint32_t operands[6];
     std::memcpy(operands, mine.a, sizeof mine.a);
     std::memcpy(operands + 4, mine.b, sizeof mine.b);
+    Warp& warp = launch_state.warp();
+    const std::uint64_t generation = warp.generation;
     const Warp::Given& all = exchange(Collective::MatrixProduct, 0xffffffffU, operands, sizeof operands, where);
-    const auto word = [&](int from, int which) { return read<std::uint32_t>(all[static_cast<std::size_t>(from)].data() + 4 * which); };
+    Warp::Matrices& x = warp.matrices[generation % 2];
+    if (x.generation != generation + 1) {  // the first lane to get here does it for all
+        assemble(type, all, x);
+        x.generation = generation + 1;
+    }
     const int g = lane() / 4, t = lane() % 4;
     Sums d{};
     for (int i = 0; i < 4; ++i) {
-        const int upper = i / 2, column = 2 * t + i % 2;  // row g or g + 8
-        d[static_cast<std::size_t>(i)] = mine.d[i];
-        for (int k = 0; k < 16; ++k) {
-            const int pair = k % 8 / 2, half = k % 2;
-            const float x = number(type, word(4 * g + pair, upper + (k < 8 ? 0 : 2)), half);
-            const float y = number(type, word(4 * column + pair, 4 + (k < 8 ? 0 : 1)), half);
-            d[static_cast<std::size_t>(i)] += x * y;
-        }
+        float sum = mine.d[i];
+        for (int k = 0; k < 16; ++k) sum += x.a[g + i / 2 * 8][k] * x.b[k][2 * t + i % 2];
+        d[static_cast<std::size_t>(i)] = sum;
     }
     return d;
 }

@@ -41,6 +41,11 @@ struct Warp {
     std::uint64_t generation = 0;
     std::uint32_t phase = 0;
     Given given[2];  ///< of this operation and the one before, which slower lanes may still look at
+    struct Matrices {
+        std::uint64_t generation = 0;  ///< 1 + that of the operation they are of
+        float a[16][16], b[16][8];
+    };
+    Matrices matrices[2];
 };
 
 struct LaunchState {
