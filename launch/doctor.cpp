@@ -180,7 +180,9 @@ std::string text_of(const Json& facts) {
 void write_hardware_file(const std::string& file, const Runtime& runtime, const Json& facts) {
     if (runtime.rank() != 0) return;
     const int local = runtime.local_size();
-    Hardware hardware = measure_this_machine(local, runtime.threads_per_rank());
+    const DevicePlace place = place_on_device(RunConfig{}, 0);
+    Hardware hardware =
+        place.backend == DeviceBackend::Cuda ? measure_gpus(local, place) : measure_this_machine(local, runtime.threads_per_rank());
     hardware.name = runtime.hostname();
     hardware.nodes = runtime.size() / local;
     if (const Json& sum = facts["all_reduce"]; !sum.is_null()) {

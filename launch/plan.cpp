@@ -44,7 +44,11 @@ int plan(Runtime& runtime, const std::vector<std::string>& arguments) {
     if (hardware_file) hardware = load_hardware(*hardware_file);
     const std::int64_t count = ranks_to_plan(hardware, ranks, runtime);
     const int threads = threads_of(config, std::max(1, runtime.threads_per_rank() * runtime.size() / static_cast<int>(count)));
-    if (!hardware) hardware = measure_this_machine(static_cast<int>(count), threads);
+    if (!hardware) {
+        const DevicePlace place = place_on_device(config, 0);
+        hardware = place.backend == DeviceBackend::Cuda ? measure_gpus(static_cast<int>(count), place)
+                                                        : measure_this_machine(static_cast<int>(count), threads);
+    }
     const RunPlan answer = plan_run(config, *hardware, count, threads);
     if (picture) {
         const StepSimulation step = simulate_step({config, answer.layout, Purpose::Train, threads}, answer.memory, *hardware);

@@ -35,7 +35,8 @@ GpuPlace find_gpu(int local_rank) {
     const PluginFacts facts = plugin.examine(Examine::Facts);
     if (!facts.failure.empty() || facts.devices.empty()) fail(Failure::Configuration, "{}", facts.failure);
     GpuPlace gpu;
-    gpu.device = local_rank % static_cast<int>(facts.devices.size());
+    gpu.cards = static_cast<int>(facts.devices.size());
+    gpu.device = local_rank % gpu.cards;
     const DeviceFacts& card = facts.devices[static_cast<std::size_t>(gpu.device)];
     if (!card.compiled)
         fail(Failure::Configuration, "GPU {} is a {} ({}), and this was built with {}", gpu.device, card.name, card.architecture,

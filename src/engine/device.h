@@ -25,6 +25,7 @@ struct GpuPlace {
     int device = 0;          ///< its number among those that CUDA shows this process
     std::string name, id;    ///< as DeviceFacts
     std::size_t memory = 0;  ///< bytes it has
+    int cards = 1;           ///< that CUDA shows this process
     int sharing = 1;         ///< ranks of this job on it
 };
 

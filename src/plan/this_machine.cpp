@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <thread>
 
+#include "kernels/loader/cuda.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/matmul.h"
 #include "parallel/processors.h"
@@ -81,6 +83,48 @@ double matmul_tflops(Backend& backend, DType type) {
     const auto n = static_cast<double>(matrix_side(backend));
     const auto multiply = [](Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c) { ops::matmul(ctx, a, b, c); };
     return 2 * n * n * n / least_seconds(backend, type, matrix_side(backend), multiply) / 1e12;
+}
+
+namespace {
+
+/// 10^9 B/s from pinned host memory to the device.
+double host_copy_bandwidth(Backend& backend) {
+    constexpr std::size_t bytes = std::size_t{64} << 20U;
+    const auto stream = backend.make_stream();
+    Arena arena(backend, MemoryKind::Communication, bytes);
+    const Tensor x = arena.allocate("copy", DType::U8, {static_cast<std::int64_t>(bytes)});
+    const std::unique_ptr<void, std::function<void(void*)>> pinned(backend.reserve_host(bytes),
+                                                                   [&](void* base) { backend.unreserve_host(base, bytes); });
+    double least = std::numeric_limits<double>::infinity();
+    for (const auto start = Clock::now(); seconds_since(start) < kSeconds;) {
+        const auto one = Clock::now();
+        backend.copy_from_host(*stream, pinned.get(), x);
+        stream->synchronize();
+        least = std::min(least, seconds_since(one));
+    }
+    return static_cast<double>(bytes) / least / 1e9;
+}
+
+}  // namespace
+
+Hardware measure_gpus(int ranks, const DevicePlace& place) {
+    const auto backend = make_cuda_backend(place.gpu.device);
+    const int sharing = (ranks + place.gpu.cards - 1) / place.gpu.cards;
+    Hardware h;
+    h.name = "this machine";
+    h.link = Link::Pcie;
+    h.p2p = false;
+    Gpu gpu;
+    gpu.name = sharing == 1 ? place.gpu.name : fmt::format("1/{} of {}", sharing, place.gpu.name);
+    gpu.memory = place.gpu.memory / static_cast<std::size_t>(sharing);
+    gpu.bf16_tflops = matmul_tflops(*backend, DType::BF16) / sharing;
+    gpu.fp32_tflops = matmul_tflops(*backend, DType::F32) / sharing;
+    gpu.sustained_tflops = gpu.bf16_tflops;
+    gpu.memory_bandwidth = 2 * copy_bandwidth(*backend) / sharing;
+    h.gpus.assign(static_cast<std::size_t>(ranks), gpu);
+    h.link_bandwidth = host_copy_bandwidth(*backend) / sharing;
+    h.host_memory = machine_memory();
+    return h;
 }
 
 Hardware measure_this_machine(int ranks, int threads) {

@@ -193,24 +193,4 @@ TEST_F(Cuda, OtherTypesAreRefused) {
     EXPECT_NE(refusal([&] { ops::axpy(device.context(), 1.0, x, z); }).find("axpy: the cuda backend"), std::string::npos);
 }
 
-TEST_F(Cuda, OpsThatLackSaySo) {
-    const auto backend = make_cuda();
-    const auto there = cuda_ops();
-    int lacking = 0;
-    for (const OpCase& op_case : op_cases()) {
-        if (std::ranges::find(there, op_case.op) != there.end()) continue;
-        CaseRun run(*backend, op_case, DType::F32);
-        try {
-            run.forward();
-            run.backward();
-            ADD_FAILURE() << op_case.name << " ran";
-        } catch (const Error& error) {
-            EXPECT_EQ(error.failure(), Failure::Configuration) << op_case.name;
-            EXPECT_NE(std::string(error.what()).find("no such op for GPUs"), std::string::npos) << error.what();
-        }
-        ++lacking;
-    }
-    EXPECT_GT(lacking, 0);
-}
-
 }  // namespace tandem::test

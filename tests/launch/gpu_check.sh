@@ -11,6 +11,8 @@ complain() { echo "$1"; sed 's/^/    /' "$work/err"; failures=$((failures + 1));
 bundle="$work/a bundle"
 mkdir -p "$bundle"/{launch,build} "$work"/{libraries,empty}
 cp "$root/launch/gpu-check" "$bundle/launch/"
+printf '#!/usr/bin/env bash\necho "trained: $*"\n[ ! -e "$0.fails" ]\n' >"$bundle/launch/gpu-train"
+chmod +x "$bundle/launch/gpu-train"
 touch "$work/libraries/libcuda.so.1" "$work/libraries/libcublasLt.so.99"
 stand_in() { # FILE, script on stdin
     { echo '#!/usr/bin/env bash'; cat; } >"$bundle/build/$1"
@@ -43,9 +45,12 @@ stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."; exit 1'
 check 1 'FAILED: Tests of the CUDA part; 7 tests passed' "$work/libraries"
 stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."'
 check 0 '7 tests passed; everything that was run succeeded' "$work/libraries"
-for part in 'what doctor says' '123 TFLOP/s' '| system |' './build/bench_cuda'; do
+for part in 'trained: parity' 'trained: speed' 'trained: large' 'what doctor says' '123 TFLOP/s' '| system |' './build/bench_cuda'; do
     grep -qF -- "$part" "$work/report.md" || complain "the report lacks '$part'"
 done
+touch "$bundle/launch/gpu-train.fails"
+check 1 'FAILED: Training: parity; Training: speed; Training: large; 7 tests passed' "$work/libraries"
+rm "$bundle/launch/gpu-train.fails"
 sed -i 's/^glibc.*/glibc     9.99/' "$bundle/BUNDLE"
 check 3 'was made for 9.99 or newer' "$work/libraries"
 

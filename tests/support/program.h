@@ -11,8 +11,8 @@ namespace tandem::test {
 struct Launch {
     int ranks = 0;  ///< 0: without a launcher
     int threads = 1;
-    std::string input = {};  ///< what it reads on stdin
-    int seconds = 100;       ///< ended after that, exit code 124
+    std::string input = {};    ///< what it reads on stdin
+    int seconds = 100;         ///< ended after that, exit code 124
     std::string program = {};  ///< in place of build/tandem
 };
 

@@ -37,7 +37,7 @@ inline bool in_shared_memory(const void* address) {
 void look_closer(const void* address, std::size_t bytes, Access how);
 
 /// Any number of bytes, in pieces of any size.
-inline void access(const void* address, std::size_t bytes, Access how) {
+[[gnu::noinline]] inline void access(const void* address, std::size_t bytes, Access how) {
     if (!plainly_right(address, bytes, how)) look_closer(address, bytes, how);
 }
 

@@ -60,7 +60,7 @@ void sync_block(const Place& where) {
     s.at_barrier = 0;
     ++s.barriers;
     ++s.phase;
-    s.note_time();
+    s.let_others_go_on();
 }
 
 const Warp::Given& exchange(Collective what, unsigned mask, const void* mine, std::size_t bytes, const Place& where) {
@@ -83,7 +83,7 @@ const Warp::Given& exchange(Collective what, unsigned mask, const void* mine, st
     warp.arrived = 0;
     ++warp.generation;
     if (what == Collective::SyncWarp) ++warp.phase;
-    s.note_time();
+    s.let_others_go_on();
     return given;
 }
 

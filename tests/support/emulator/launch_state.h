@@ -74,7 +74,9 @@ struct LaunchState {
     LaunchState();
     Thread& thread() { return threads[static_cast<std::size_t>(current)]; }
     Warp& warp() { return warps[static_cast<std::size_t>(current / 32)]; }
-    /// After whatever may have moved the running thread on.
+    /// By the last one to come: threads go on in their order, not beginning with it.
+    void let_others_go_on() { fibers.pause(); }
+    /// When a thread gets its turn.
     void note_time() {
         who.phase = phase;
         who.warp_phase = warp().phase;

@@ -94,7 +94,8 @@ inline Mark read_by(Mark reader, const Accessor& who, std::uint32_t floor) {
 }
 
 /// `bytes` bytes with their marks at `writer` and `reader`. Where something is wrong, `at` is the first byte of it.
-inline Wrong touch(Mark* writer, Mark* reader, std::size_t bytes, Access how, const Accessor& who, std::uint32_t floor, std::size_t& at) {
+[[gnu::always_inline]] inline Wrong touch(Mark* writer, Mark* reader, std::size_t bytes, Access how, const Accessor& who,
+                                          std::uint32_t floor, std::size_t& at) {
     // As a rule all bytes of an access have one history.
     bool uniform = true;
     for (std::size_t i = 1; i < bytes; ++i) uniform &= (writer[i] == writer[0]) & (reader[i] == reader[0]);

@@ -50,6 +50,32 @@ __global__ void write_after_read_in_warp(Ints p) {
     const int x = s.at[threadIdx.x ^ 1U];
     s.at[threadIdx.x] = x;
 }
+/// Reads alone, then writes alone, if threads and blocks come forward: no write is read.
+__global__ void warps_read_then_write(Ints p) {
+    auto& s = shared<Shared>();
+    if (threadIdx.x < 32) s.at[threadIdx.x] = p.data[threadIdx.x];
+    __syncthreads();
+    if (threadIdx.x < 32) p.data[threadIdx.x] = s.at[threadIdx.x];
+    else s.at[threadIdx.x - 32] = 1;
+}
+__global__ void lanes_read_then_write(Ints p) {
+    auto& s = shared<Shared>();
+    s.at[threadIdx.x] = p.data[threadIdx.x];
+    __syncwarp();
+    p.data[threadIdx.x] = s.at[0];
+    if (threadIdx.x == 31) s.at[0] = 1;
+}
+__global__ void several_warps_read_then_one_writes(Ints p) {
+    auto& s = shared<Shared>();
+    if (threadIdx.x == 0) s.at[0] = 1;
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) p.data[threadIdx.x] = s.at[0];
+    if (threadIdx.x == 64) s.at[0] = 2;
+}
+__global__ void blocks_read_then_last_writes(Ints p) {
+    p.data[64 + blockIdx.x * 32 + threadIdx.x] = p.data[threadIdx.x];
+    if (blockIdx.x == 2) p.data[threadIdx.x] = 1;
+}
 /// Everybody reads, then one writes: the last reader's mark must not hide the others.
 __global__ void write_after_all_read(Ints p) {
     auto& s = shared<Shared>();
@@ -181,6 +207,10 @@ constexpr Planted kPlanted[] = {
     {"shuffle_for_syncwarp", shuffle_for_syncwarp, 1, 32, kShared, "since the last barrier: a race"},
     {"write_after_read", write_after_read, 1, 64, kShared, "since the last barrier: a race"},
     {"write_after_read_in_warp", write_after_read_in_warp, 1, 32, kShared, "since the last barrier: a race"},
+    {"warps_read_then_write", warps_read_then_write, 1, 64, kShared, "since the last barrier: a race"},
+    {"lanes_read_then_write", lanes_read_then_write, 1, 32, kShared, "since the last barrier: a race"},
+    {"several_warps_read_then_one_writes", several_warps_read_then_one_writes, 1, 96, kShared, "since the last barrier: a race"},
+    {"blocks_read_then_last_writes", blocks_read_then_last_writes, 3, 32, 0, "in the same launch: a race"},
     {"write_after_all_read", write_after_all_read, 1, 96, kShared, "since the last barrier: a race"},
     {"scratch_reused", scratch_reused, 1, 64, kShared, "since the last barrier: a race"},
     {"bytes_race", bytes_race, 1, 64, kShared, "since the last barrier: a race"},

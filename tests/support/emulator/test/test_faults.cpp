@@ -51,6 +51,20 @@ TEST(Emulator, FaultNamesKernelBlockThreadAndWhat) {
     }
 }
 
+TEST(Emulator, AWriteAfterAReadIsFoundWithoutTheOtherWayRound) {
+    const OnDevice<int> data(counting(kInts)), fresh(kInts);
+    const QueueOfOne queue;
+    int found = 0;
+    for (const Planted& planted : planted_in_order()) {
+        if (std::string(planted.name).find("_read_then_") == std::string::npos) continue;
+        ++found;
+        expect_ok(launch_planted(planted, {data.data, fresh.data, nullptr}, queue.stream));
+        const std::string fault = queue.fault();
+        EXPECT_NE(fault.find("was read by"), std::string::npos) << fault;
+    }
+    EXPECT_EQ(found, 4);
+}
+
 TEST(Emulator, WorksAfterAFault) {
     const OnDevice<int> data(counting(kInts)), fresh(kInts);
     const QueueOfOne queue;
