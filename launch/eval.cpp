@@ -10,6 +10,7 @@
 #include "parallel/runtime.h"
 #include "src/engine/device.h"
 #include "src/engine/engine.h"
+#include "src/engine/transport.h"
 #include "src/io/json.h"
 #include "src/plan/capacity.h"
 #include "src/train/evaluate.h"
@@ -39,8 +40,8 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size(), place));
     require_available(plan, runtime.world(), runtime.local_size(), place.backend);
     Device device = make_device(config, threads, place);
-    const auto transport = make_transport(device, place, runtime.world());
-    Mesh mesh(transport ? *transport : runtime.world(), mesh_of(layout));
+    const auto transport = make_transport(config, device, place, runtime.world(), runtime.hostname());
+    Mesh mesh(transport.world ? *transport.world : runtime.world(), mesh_of(layout));
     const StagePlan& stage = plan.stages[static_cast<std::size_t>(mesh.place().pipeline)];
     reserve(device, stage.bytes);
     const TextTools tools = load_text_tools(config);

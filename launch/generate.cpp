@@ -11,6 +11,7 @@
 #include "parallel/runtime.h"
 #include "src/engine/model_setup.h"
 #include "src/engine/split.h"
+#include "src/engine/transport.h"
 #include "src/io/json.h"
 #include "src/io/model_directory.h"
 #include "src/plan/capacity.h"
@@ -143,8 +144,8 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     const DevicePlace place = place_of_rank(request.config, runtime.world(), runtime.local_rank(), runtime.hostname());
     request.config = on_device(request.config, place);
     Device device = make_device(request.config, runtime.threads_per_rank(), place);
-    const auto transport = make_transport(device, place, runtime.world());
-    Mesh mesh(transport ? *transport : runtime.world(), mesh_of(layout));
+    const auto transport = make_transport(request.config, device, place, runtime.world(), runtime.hostname());
+    Mesh mesh(transport.world ? *transport.world : runtime.world(), mesh_of(layout));
     if (mesh.place().data == 0) run(runtime, request, device, mesh, layout);
     runtime.world().barrier();
     return 0;

@@ -33,6 +33,10 @@ public:
     /// The ranks that give the same colour (>= 0), ordered by key and then by rank, as a group of their own.
     [[nodiscard]] virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
 
+    /// Prepares messages between ranks that follow each other, the first one the last one: transports that need it carry no other
+    /// messages, and none before. Collective.
+    virtual void connect_neighbours() {}
+
     /// Bytes of buffer that collectives on tensors of up to `largest` bytes take, and lending it to them (uint8): a group that
     /// was lent less allocates for itself, outside the arenas. The buffer must outlive the calls.
     [[nodiscard]] virtual std::size_t buffer_bytes(std::size_t largest) const = 0;
@@ -47,7 +51,8 @@ public:
                             const Tensor& x) = 0;                            ///< x = shards in rank order; shard may be its own block of x
     virtual void all_to_all(Stream&, const Tensor& x, const Tensor& y) = 0;  ///< block r of y = block rank() of rank r's x
     virtual void broadcast(Stream&, const Tensor& x, int root) = 0;
-    // Messages of no bytes are neither sent nor received. Tags: 0 to 32767.
+    // Messages of no bytes are neither sent nor received. Tags: 0 to 32767. What a rank sends to another with even tags is received in
+    // the order in which it was sent, and so are odd ones: a transport may have those two lanes and no tags (see Executor).
     virtual void send(Stream&, const Tensor& x, int peer, int tag) = 0;
     [[nodiscard]] virtual std::unique_ptr<Transfer> start_send(Stream&, const Tensor& x, int peer, int tag) = 0;  ///< never null
     virtual void recv(Stream&, const Tensor& x, int peer, int tag) = 0;

@@ -80,6 +80,7 @@ Mesh::Mesh(Communicator& world, const MeshIndex& sizes) : world_(world), sizes_(
         group = members.size() == 1 ? make_self_communicator() : nullptr;
         if (sizes[axis] > 1) group = world.split(members.front(), place_[axis]);
     }
+    pipeline().connect_neighbours();
     const auto ends = end_members(sizes, world.rank());
     if (sizes.pipeline > 1) ends_ = world.split(ends.front(), place_.pipeline);  // every rank takes part, also those in between
     if (ends.size() == 1) ends_ = make_self_communicator();

@@ -43,4 +43,9 @@ const BackendPlugin& open_plugin(const std::filesystem::path& path) {
     return *plugin;
 }
 
+void* find_entry(const std::filesystem::path& path, const char* name) {
+    void* object = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    return object == nullptr ? nullptr : dlsym(object, name);
+}
+
 }  // namespace tandem

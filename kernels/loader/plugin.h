@@ -18,4 +18,7 @@ namespace tandem {
 /// where it was not built together with this program.
 [[nodiscard]] const BackendPlugin& open_plugin(const std::filesystem::path& path);
 
+/// What a shared object that is a part of tandem shows under `name`; null where it is none, or shows nothing of that name.
+[[nodiscard]] void* find_entry(const std::filesystem::path& path, const char* name);
+
 }  // namespace tandem

@@ -34,6 +34,10 @@ void add_parallel(std::vector<Option>& table) {
             return layers;
         },
         [](const std::vector<std::int64_t>& layers) { return layers.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(layers); });
+    parallel.choice(
+        "transport", &ParallelSection::transport,
+        Words<Transport>{{"auto", Transport::Auto}, {"nccl", Transport::Nccl}, {"staged", Transport::Staged}},
+        "how GPUs exchange data; auto: by NCCL where each rank has a GPU of its own and it works, else staged, through host memory");
 }
 
 /// checkpoint.resume is one key and two fields: a mode, or a path.

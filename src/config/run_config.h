@@ -24,6 +24,7 @@ enum class Offload : std::uint8_t { None, Host };
 enum class OptimizerName : std::uint8_t { AdamW, AdamW8bit, PagedAdamW8bit, Sgd };
 enum class ScheduleType : std::uint8_t { Cosine, Linear, Constant };
 enum class PipelineSchedule : std::uint8_t { Auto, GPipe, OneFOneB, Interleaved, ZbH1 };
+enum class Transport : std::uint8_t { Auto, Nccl, Staged };  ///< between GPUs
 enum class Resume : std::uint8_t { Auto, None, Path };
 enum class DeviceBackend : std::uint8_t { Auto, Cpu, Cuda, Ref };
 
@@ -118,6 +119,7 @@ struct ParallelSection {
     PipelineSchedule schedule = PipelineSchedule::Auto;
     std::int64_t chunks = 1;
     std::vector<std::int64_t> layers;  ///< layers of each stage; empty: auto
+    Transport transport = Transport::Auto;
 };
 
 struct CheckpointSection {

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "kernels/loader/cuda.h"
-#include "parallel/staged_communicator.h"
 
 namespace tandem {
 
@@ -110,11 +109,6 @@ Device make_device(const RunConfig& config, int threads, const DevicePlace& plac
 }
 
 Device make_device(const RunConfig& config, int threads) { return make_device(config, threads, place_on_device(config, 0)); }
-
-std::unique_ptr<Communicator> make_transport(Device& device, const DevicePlace& place, Communicator& world) {
-    if (place.backend != DeviceBackend::Cuda || world.size() == 1) return nullptr;
-    return make_staged_communicator(*device.backend, world);
-}
 
 void reserve(Device& device, const MemoryBytes& capacities) { device.memory = std::make_unique<DeviceMemory>(*device.backend, capacities); }
 

@@ -52,9 +52,6 @@ struct DevicePlace {
 [[nodiscard]] Device make_device(const RunConfig& config, int threads, const DevicePlace& place);
 /// The same for one rank alone.
 [[nodiscard]] Device make_device(const RunConfig& config, int threads);
-/// The ranks of `world` as a group over the device's memory; null where that is the host's, and `world` is such a group itself. `device`
-/// must outlive it. Collective.
-[[nodiscard]] std::unique_ptr<Communicator> make_transport(Device& device, const DevicePlace& place, Communicator& world);
 /// Arenas of these sizes: what a dry run has found.
 void reserve(Device& device, const MemoryBytes& capacities);
 /// Arenas that may each grow to `limit` bytes: for work whose size is not known beforehand (text generation). On hosts that is

@@ -7,6 +7,7 @@
 
 #include "parallel/mesh.h"
 #include "src/engine/engine.h"
+#include "src/engine/transport.h"
 #include "src/plan/capacity.h"
 #include "src/train/checkpoint.h"
 #include "src/train/data_source.h"
@@ -77,7 +78,7 @@ private:
     OpenedModel opened_;  ///< until it is loaded
     MemoryPlan plan_;
     Device device_;
-    std::unique_ptr<Communicator> transport_;  ///< between devices with memory of their own; else null
+    DeviceTransport transport_;
     TextTools tools_;
     Mesh mesh_;
     Outbox outbox_;

@@ -87,9 +87,9 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
       opened_(open_model(config, config.method.type == Method::Full ? Trained::Everything : Trained::Adapter)),
       plan_(plan_for_all_ranks({config_, layout_, Purpose::Train, environment.threads}, environment, place_)),
       device_(make_device(config_, environment.threads, place_)),
-      transport_(make_transport(device_, place_, environment.world)),
+      transport_(make_transport(config_, device_, place_, environment.world, environment.host)),
       tools_(load_text_tools(config)),
-      mesh_(transport_ ? *transport_ : environment.world, mesh_of(layout_)),
+      mesh_(transport_.world ? *transport_.world : environment.world, mesh_of(layout_)),
       checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
     require_available(plan_, environment.world, environment.local_ranks, place_.backend);
     reserve(device_, stage_plan().bytes);
@@ -201,6 +201,7 @@ void Trainer::describe_run() const {
     say(fmt::format("{} rank(s), {}", environment_.world.size(), device_.backend->description()));
     if (!place_.note.empty()) say("warning: " + place_.note);
     if (environment_.world.size() > 1) say(describe(plan_.split));
+    if (transport_.world) say("transport: " + transport_.report);
     for (const auto& warning : model_warnings(config_.model.path)) say("warning: " + config_.model.path + ": " + warning);
     for (const auto& name : model_.opened.unused_tensors)
         say("warning: tensor '" + name + "' in the model files has no place in this model");

@@ -55,6 +55,7 @@ TEST_P(Emulated, LearnsWhatTheCpuLearns) {
         const auto run = run_well(training_command(emulated, output) + layout.options, {.ranks = layout.ranks, .program = TANDEM_EMULATED});
         if (run.code != 0) continue;
         EXPECT_NE(run.out.find("emulated GPU"), std::string::npos) << run.out;
+        EXPECT_EQ(run.out.find("transport: staged (") != std::string::npos, layout.ranks > 1) << run.out;
         expect_alike(subject, read_trained(subject, output), want, bounds_between_backends(subject));
     }
 }

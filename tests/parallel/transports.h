@@ -23,7 +23,9 @@ struct TransportCase {
     std::string name;
     bool host;  ///< work on the device has run when its call returns
     std::function<Transport()> make;
-    std::string why_not = {};  ///< of a case that cannot be made here
+    bool sums_everything = true;                                          ///< else fp32, bf16 and fp16
+    bool notices_sizes = true;                                            ///< a message of another size than its receive is an error
+    std::function<std::string()> why_not = [] { return std::string(); };  ///< what keeps it from being made here; empty: nothing
     friend std::ostream& operator<<(std::ostream& out, const TransportCase& x) { return out << x.name; }
 };
 

@@ -18,7 +18,7 @@ struct Delays {
     std::chrono::microseconds longest{200};
 };
 
-class DelayedCommunicator final : public Communicator {
+class DelayedCommunicator : public Communicator {
 public:
     DelayedCommunicator(std::unique_ptr<Communicator> group, Delays delays)
         : owned_(std::move(group)),
@@ -36,6 +36,7 @@ public:
         own.seed = delays_.seed * 31 + static_cast<std::uint64_t>(color) + 1;
         return std::make_unique<DelayedCommunicator>(late().split(color, key), own);
     }
+    void connect_neighbours() override { late().connect_neighbours(); }
     [[nodiscard]] std::size_t buffer_bytes(std::size_t largest) const override { return group_.buffer_bytes(largest); }
     void lend(const Tensor& buffer) override { group_.lend(buffer); }
 

@@ -1,0 +1,111 @@
+#include "parallel/transport.h"
+
+#include <algorithm>
+#include <map>
+
+#include "parallel/staged_communicator.h"
+#include "parallel/transport_check.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::size_t kMeasured = std::size_t{16} << 20U;
+
+/// The most ranks on one card.
+int sharing(Communicator& world, const std::string& card) {
+    std::map<std::string, int> ranks;
+    for (const std::string& one : world.gather(card)) ++ranks[one];
+    const auto most = [](const auto& a, const auto& b) { return a.second < b.second; };
+    return std::max_element(ranks.begin(), ranks.end(), most)->second;
+}
+
+/// What the lowest rank says that says anything, with its number. Collective.
+std::string first_of(Communicator& world, const std::string& mine) {
+    const auto all = world.gather(mine);
+    for (std::size_t r = 0; r < all.size(); ++r) {
+        if (!all[r].empty()) return fmt::format("rank {}: {}", r, all[r]);
+    }
+    return "";
+}
+
+/// What `work` returns or throws on the lowest rank where it fails; empty where it succeeds everywhere. Collective.
+std::string failure_of_any(Communicator& world, const std::function<std::string()>& work) {
+    std::string mine;
+    try {
+        mine = work();
+    } catch (const Error& error) {
+        mine = error.what();
+    }
+    return first_of(world, mine);
+}
+
+/// Empty where all ranks have the same one.
+std::string differences(Communicator& world, const std::string& library) {
+    const auto all = world.gather(library);
+    for (std::size_t r = 0; r < all.size(); ++r) {
+        if (all[r] != library) return fmt::format("here is {}, rank {} has {}", library, r, all[r]);
+    }
+    return "";
+}
+
+std::string verify(const TransportRequest& request, Communicator& group) {
+    const auto ring = group.split(0, group.rank());
+    ring->connect_neighbours();
+    return verify_transport(request.backend, request.stream, *ring);
+}
+
+/// NCCL's group, or nothing and why. Every step is agreed on before the next: in NCCL's own calls a rank would wait for one that failed.
+std::unique_ptr<Communicator> try_nccl(const TransportRequest& request, std::string& library, std::string& obstacle) {
+    Communicator& world = request.world;
+    const TransportPlugin* plugin = nullptr;
+    std::unique_ptr<Communicator> group;
+    obstacle = failure_of_any(world, [&] {
+        plugin = &request.plugin();
+        library = plugin->describe();
+        return std::string();
+    });
+    if (obstacle.empty()) obstacle = first_of(world, differences(world, library));
+    if (obstacle.empty()) {
+        auto control = world.split(0, world.rank());
+        obstacle = failure_of_any(world, [&] {
+            group = plugin->make(request.backend, std::move(control));
+            return std::string();
+        });
+    }
+    if (obstacle.empty()) obstacle = failure_of_any(world, [&] { return verify(request, *group); });
+    if (!obstacle.empty()) group.reset();
+    return group;
+}
+
+std::string report(const TransportRequest& request, Communicator& group, const std::string& why) {
+    const double rate = all_reduce_rate(request.backend, request.stream, group, kMeasured);
+    return fmt::format("{} ({}); all-reduce of {} MiB at {:.2g} GB/s", group.name(), why, kMeasured >> 20U, rate / 1e9);
+}
+
+}  // namespace
+
+DeviceTransport make_device_communicator(const TransportRequest& request) {
+    const int on_one_card = sharing(request.world, request.card);
+    std::string why = fmt::format("{} ranks share a GPU", on_one_card);
+    if (request.wish == TransportWish::Staged) why = "parallel.transport = staged";
+    if (request.wish == TransportWish::Nccl || (request.wish == TransportWish::Auto && on_one_card == 1)) {
+        std::string library;
+        auto group = try_nccl(request, library, why);
+        if (group) {
+            std::string line = report(request, *group, library);
+            return {std::move(group), std::move(line)};
+        }
+        if (request.wish == TransportWish::Nccl) {
+            fail(Failure::Configuration, "parallel.transport = nccl cannot be had: {}; parallel.transport = staged needs no NCCL", why);
+        }
+    }
+    DeviceTransport staged{make_staged_communicator(request.backend, request.world), {}};
+    // What is thrown here ends the job: others may be waiting in MPI for the rank that throws.
+    const auto failure = first_of(request.world, verify(request, *staged.world));
+    if (!failure.empty())
+        fail(Failure::Run, "the GPUs' memory cannot be reached through the hosts' (parallel.transport = staged): {}", failure);
+    staged.report = report(request, *staged.world, why);
+    return staged;
+}
+
+}  // namespace tandem

@@ -1,0 +1,131 @@
+// Which transport a job gets and what it says about that, on hosts: who shares a card, what NCCL's part answers and how the transport
+// behaves are made up.
+#include "parallel/transport.h"
+
+#include <gtest/gtest.h>
+
+#include "parallel/staged_communicator.h"
+#include "parallel/transport_check.h"
+#include "tests/support/delayed_communicator.h"
+#include "tests/support/ranks.h"
+
+namespace {
+
+using namespace tandem;
+
+/// A transport that works, but for what a test makes of it.
+class Broken final : public test::DelayedCommunicator {
+public:
+    enum class How { Not, SumsWrong, SendsWrong, Throws };
+    Broken(std::unique_ptr<Communicator> group, How how) : DelayedCommunicator(std::move(group), {.longest = {}}), how_(how) {}
+    [[nodiscard]] std::string_view name() const override { return "made up"; }
+    [[nodiscard]] std::unique_ptr<Communicator> split(int color, int key) override {
+        return std::make_unique<Broken>(DelayedCommunicator::split(color, key), how_);
+    }
+    void all_reduce(Stream& s, const Tensor& x) override {
+        if (how_ == How::Throws) fail(Failure::Run, "the link is down");
+        DelayedCommunicator::all_reduce(s, x);
+        if (how_ == How::SumsWrong && rank() == size() - 1) x.data<float>()[x.elements() - 1] += 1;
+    }
+    void recv(Stream& s, const Tensor& x, int peer, int tag) override {
+        DelayedCommunicator::recv(s, x, peer, tag);
+        if (how_ == How::SendsWrong && tag % 2 == 1) x.data<float>()[0] += 1;
+    }
+
+private:
+    How how_;
+};
+
+Broken::How how = Broken::How::Not;
+std::string library = "NCCL 9";
+
+constexpr TransportPlugin kMadeUp = {"", [] { return library; },
+                                     [](Backend&, std::unique_ptr<Communicator> control) -> std::unique_ptr<Communicator> {
+                                         return std::make_unique<Broken>(std::move(control), how);
+                                     }};
+
+class TransportTest : public testing::Test {
+protected:
+    TransportTest() { how = Broken::How::Not, library = "NCCL 9"; }
+    DeviceTransport choose(
+        TransportWish wish, const std::string& card,
+        const std::function<const TransportPlugin&()>& plugin = []() -> const TransportPlugin& { return kMadeUp; }) {
+        return make_device_communicator({*backend_, *stream_, test_world(), wish, card, plugin});
+    }
+    /// A card for each rank.
+    static std::string own() { return fmt::format("card {}", test_world().rank()); }
+    static bool last() { return test_world().rank() == test_world().size() - 1; }
+    static void expect_refused(const std::function<void()>& f, const std::string& part) {
+        try {
+            f();
+            ADD_FAILURE() << "nothing was thrown";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.failure(), Failure::Configuration);
+            EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+        }
+    }
+
+    std::unique_ptr<Backend> backend_ = make_cpu_backend(1);
+    std::unique_ptr<Stream> stream_ = backend_->make_stream();
+};
+
+void expect_report(const DeviceTransport& transport, const std::string& name, const std::string& why) {
+    EXPECT_EQ(transport.world->name(), name);
+    EXPECT_EQ(transport.report.substr(0, transport.report.find(';')), fmt::format("{} ({})", name, why));
+    EXPECT_NE(transport.report.find("; all-reduce of 16 MiB at "), std::string::npos) << transport.report;
+}
+
+TEST_F(TransportTest, ACardForEachRankIsNcclsPlace) { expect_report(choose(TransportWish::Auto, own()), "made up", "NCCL 9"); }
+
+TEST_F(TransportTest, RanksThatShareACardAreStaged) {
+    const int ranks = test_world().size();
+    expect_report(choose(TransportWish::Auto, "card"), ranks == 1 ? "made up" : "staged",
+                  ranks == 1 ? "NCCL 9" : fmt::format("{} ranks share a GPU", ranks));
+    if (ranks < 3) return;
+    expect_report(choose(TransportWish::Auto, test_world().rank() < 2 ? "card" : own()), "staged", "2 ranks share a GPU");
+}
+
+TEST_F(TransportTest, AWishIsAnOrder) {
+    expect_report(choose(TransportWish::Staged, own()), "staged", "parallel.transport = staged");
+    expect_report(choose(TransportWish::Nccl, "card"), "made up", "NCCL 9");
+}
+
+TEST_F(TransportTest, WhatKeepsNcclAwayOnOneRankKeepsItAwayFromAll) {
+    const auto absent = []() -> const TransportPlugin& {
+        if (last()) fail(Failure::Configuration, "libnccl.so.2 is missing");
+        return kMadeUp;
+    };
+    const std::string why = fmt::format("rank {}: libnccl.so.2 is missing", test_world().size() - 1);
+    expect_report(choose(TransportWish::Auto, own(), absent), "staged", why);
+    expect_refused([&] { choose(TransportWish::Nccl, own(), absent); }, why);
+}
+
+TEST_F(TransportTest, DifferentLibrariesDoNotMeet) {
+    if (test_world().size() == 1) GTEST_SKIP() << "several ranks tell it";
+    if (last()) library = "NCCL 8";
+    const auto transport = choose(TransportWish::Auto, own());
+    EXPECT_EQ(transport.world->name(), "staged");
+    EXPECT_NE(transport.report.find("rank 0: here is NCCL 9, rank"), std::string::npos) << transport.report;
+}
+
+TEST_F(TransportTest, ATransportThatCarriesSomethingElseIsNotTaken) {
+    const int ranks = test_world().size();
+    for (const auto& [broken, says] : {std::pair(Broken::How::SumsWrong, "all_reduce of known data: element"),
+                                       std::pair(Broken::How::SendsWrong, "a message to the previous rank of known data: element 0"),
+                                       std::pair(Broken::How::Throws, "the link is down")}) {
+        if (ranks == 1 && broken == Broken::How::SendsWrong) continue;
+        how = broken;
+        const auto transport = choose(TransportWish::Auto, own());
+        EXPECT_EQ(transport.world->name(), "staged");
+        EXPECT_NE(transport.report.find(says), std::string::npos) << transport.report;
+        expect_refused([&] { choose(TransportWish::Nccl, own()); }, says);
+    }
+}
+
+TEST_F(TransportTest, ThePartThatHoldsTransportsIsOfThisBuild) {
+    expect_refused([] { static_cast<void>(transport_plugin(nullptr)); }, "tandem_transport_plugin");
+    const TransportEntry entry = [] { return &kMadeUp; };
+    expect_refused([&] { static_cast<void>(transport_plugin(reinterpret_cast<void*>(entry))); }, "built as part of another tandem");
+}
+
+}  // namespace

@@ -1,0 +1,42 @@
+// All of NCCL's transport but NCCL: its library is made up, its device emulated.
+#include <filesystem>
+
+#include "kernels/cuda/backend_cuda.h"
+#include "parallel/nccl/nccl_communicator.h"
+#include "tests/parallel/fake_nccl.h"
+#include "tests/parallel/transports.h"
+#include "tests/support/ranks.h"
+
+namespace tandem::test {
+namespace {
+
+/// Removed when the program ends, by rank 0.
+const std::string& directory() {
+    static const std::string made = [] {
+        std::string name;
+        if (test_world().rank() == 0) {
+            std::string pattern = std::filesystem::temp_directory_path() / "tandem-fake-nccl-XXXXXX";
+            name = mkdtemp(pattern.data());
+        }
+        test_world().broadcast(name, 0);
+        if (test_world().rank() == 0) std::atexit([] { std::filesystem::remove_all(directory()); });
+        return name;
+    }();
+    return made;
+}
+
+Transport over_nccl() {
+    static const NcclLibrary library = fake_nccl(directory());
+    auto backend = std::make_unique<CudaBackend>(0);
+    auto stream = backend->make_stream();
+    auto group = std::make_unique<NcclCommunicator>(library, *backend, test_world().split(0, test_world().rank()));
+    return {std::move(backend), std::move(stream), std::move(group)};
+}
+
+}  // namespace
+
+std::vector<TransportCase> transport_cases() {
+    return {{.name = "nccl", .host = false, .make = over_nccl, .sums_everything = false, .notices_sizes = false}};
+}
+
+}  // namespace tandem::test
