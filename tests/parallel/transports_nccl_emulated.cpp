@@ -11,22 +11,28 @@ namespace tandem::test {
 namespace {
 
 /// Removed when the program ends, by rank 0.
-const std::string& directory() {
-    static const std::string made = [] {
-        std::string name;
-        if (test_world().rank() == 0) {
-            std::string pattern = std::filesystem::temp_directory_path() / "tandem-fake-nccl-XXXXXX";
-            name = mkdtemp(pattern.data());
-        }
-        test_world().broadcast(name, 0);
-        if (test_world().rank() == 0) std::atexit([] { std::filesystem::remove_all(directory()); });
-        return name;
-    }();
-    return made;
-}
+class Directory {
+public:
+    Directory() : owner_(test_world().rank() == 0) {
+        std::string pattern = std::filesystem::temp_directory_path() / "tandem-fake-nccl-XXXXXX";
+        if (owner_) name_ = mkdtemp(pattern.data());
+        test_world().broadcast(name_, 0);
+    }
+    ~Directory() {
+        if (owner_) std::filesystem::remove_all(name_);
+    }
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+    [[nodiscard]] const std::string& name() const { return name_; }
+
+private:
+    bool owner_;
+    std::string name_;
+};
 
 Transport over_nccl() {
-    static const NcclLibrary library = fake_nccl(directory());
+    static const Directory directory;
+    static const NcclLibrary library = fake_nccl(directory.name());
     auto backend = std::make_unique<CudaBackend>(0);
     auto stream = backend->make_stream();
     auto group = std::make_unique<NcclCommunicator>(library, *backend, test_world().split(0, test_world().rank()));
