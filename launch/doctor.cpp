@@ -137,7 +137,7 @@ Json examine(Runtime& runtime) {
             {"mpi", runtime.mpi_description()},
             {"hdf5", hdf5_version()},
             {"cuda", examine_cuda()},
-            {"nccl", "not built in this version"},
+            {"nccl", examine_nccl()},
             {"ranks", ranks},
             {"all_reduce", all_reduce},
             {"advice", advice(ranks, memory)}};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "kernels/loader/cuda.h"
+#include "parallel/transport_plugin.h"
 
 namespace tandem {
 
@@ -56,6 +57,20 @@ std::string cuda_text(const Json& facts, const std::string& indent) {
                            device["memory_bytes"].get<double>() / 0x1p30, device["multiprocessors"].get<int>());
     }
     return out;
+}
+
+std::string examine_nccl() {
+    const CudaFiles files;
+    try {
+        (void)open_cuda(files);
+    } catch (const Error&) {
+        return "not asked for: the CUDA part cannot be used (above)";
+    }
+    try {
+        return transport_plugin(find_entry(files.part, kTransportEntry)).describe();
+    } catch (const Error& error) {
+        return error.what();
+    }
 }
 
 }  // namespace tandem

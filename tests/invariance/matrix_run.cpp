@@ -100,7 +100,7 @@ void train_case(Runtime& runtime, const MatrixSubject& subject, const MatrixLayo
     const std::filesystem::path done = output + ".done";
     if (takes_part) {
         const RunConfig config = config_of(subject, layout, output, more);
-        Trainer trainer(config, {*world, 1, world->size(), nullptr, runtime.hostname(), "test"});
+        Trainer trainer(config, {*world, 1, world->size(), world->rank(), nullptr, runtime.hostname(), "test"});
         const int code = trainer.run();
         require(code == 0, "{}; {}: exit code {}", name(subject), name(layout), code);
         if (runtime.rank() == 0) std::ofstream(done).put('\n');
