@@ -74,7 +74,7 @@ struct BlockSums {
 
 // rstd = 1 / sqrt(mean x^2 + eps);  y = x rstd (o + w), x rstd rounded where o is 0. Bytes: x and y once. y may be x.
 template <class T, int kTeam, int kCount>
-__global__ void __launch_bounds__(kThreads) forward(Norm<T> norm, Matrix<T> y, float* rstd) {
+__global__ void __launch_bounds__(kThreads, 1) forward(Norm<T> norm, Matrix<T> y, float* rstd) {
     const Team<kTeam, kCount> team;
     auto& scratch = shared<BlockSums>();
     const auto h = static_cast<int>(norm.extent.columns);
@@ -147,7 +147,7 @@ struct WeightSums {
 // g = dy (o + w);  dx = rstd (g - x rstd^2 mean(g x));  dw = sum_i dy x rstd. Block b has rows [rows b / blocks, rows (b + 1) / blocks).
 // Bytes: dy, x and dx once (dx twice where it is added to). dx may be dy where it is overwritten.
 template <class T, int kTeam, int kCount, WeightGradient kWeights>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1)
     backward(Norm<T> norm, Matrix<const T> dy, const float* rstd, Matrix<T> dx, NormWrite write, float* partial) {
     const Team<kTeam, kCount> team;
     auto& scratch = shared<BlockSums>();
