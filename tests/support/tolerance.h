@@ -51,7 +51,7 @@ inline constexpr Tolerance kConformance[] = {
 inline constexpr double kGradient = 1e-7;
 inline constexpr double kGradientFloor = 1e-9;  ///< rounding of losses of a few hundred, divided by the step
 
-/// Reference in a type against reference in fp64, in epsilons of the type: a few roundings in a row (o, then D_i, then dq); the most, 4.8, where
+/// Reference in a type against reference in fp64, in epsilons of the type: a few roundings in a row (o, then D_i, then dq); more where
 /// scores are large.
 inline constexpr double kPrecision = 5.0;
 
