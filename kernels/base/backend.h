@@ -5,7 +5,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string_view>
 
 #include "kernels/base/context.h"
@@ -30,8 +29,6 @@ public:
     virtual std::unique_ptr<Event> make_event() = 0;
     virtual void copy_from_host(Stream&, const void* source, const Tensor& target) = 0;
     virtual void copy_to_host(Stream&, const Tensor& source, void* target) = 0;
-    /// Bytes of the device's own memory that nobody has taken now; nothing where its memory is the host's.
-    [[nodiscard]] virtual std::optional<std::size_t> free_memory() { return std::nullopt; }
     /// Zeroed host memory for what moves to the device and back all the time. A device for which that is worth it pins it.
     virtual void* reserve_host(std::size_t bytes) { return reserve_host_memory(bytes); }
     virtual void unreserve_host(void* base, std::size_t bytes) noexcept { unreserve_host_memory(base, bytes); }

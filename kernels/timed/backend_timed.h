@@ -15,7 +15,6 @@ public:
     [[nodiscard]] bool supports(DType compute) const override { return device_->supports(compute); }
     void* reserve(std::size_t bytes) override { return device_->reserve(bytes); }
     void unreserve(void* base, std::size_t bytes) noexcept override { device_->unreserve(base, bytes); }
-    [[nodiscard]] std::optional<std::size_t> free_memory() override { return device_->free_memory(); }
     void* reserve_host(std::size_t bytes) override { return device_->reserve_host(bytes); }
     void unreserve_host(void* base, std::size_t bytes) noexcept override { device_->unreserve_host(base, bytes); }
     std::unique_ptr<Stream> make_stream() override { return device_->make_stream(); }

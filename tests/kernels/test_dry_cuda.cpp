@@ -14,7 +14,7 @@ struct Row {
     const OpCase* op_case;
 };
 
-/// The first case of each name's beginning would miss paths that depend on sizes, so that all are walked, in one 16-bit type and fp32.
+/// What an op takes may depend on its sizes and its type: every case, in fp32 and one 16-bit type.
 std::vector<Row> rows() {
     std::vector<Row> all;
     for (const DType type : {DType::F32, DType::BF16})
