@@ -11,6 +11,7 @@
 #include "src/engine/engine.h"
 #include "src/plan/capacity.h"
 #include "src/plan/this_machine.h"
+#include "src/plan/time_model.h"
 
 namespace tandem {
 namespace {
@@ -91,6 +92,8 @@ double StepProfile::median_seconds() const {
     return sorted.empty() ? 0 : sorted[sorted.size() / 2];
 }
 
+double StepProfile::mfu() const { return static_cast<double>(tokens) / median_seconds() * flops_per_token / (matmul_tflops * 1e12); }
+
 StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps) {
     const DevicePlace place = place_on_device(given, 0);
     RunConfig config = on_device(given, place);
@@ -98,8 +101,9 @@ StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps
     StepProfile profile;
     const auto start = Clock::now();
     const MemoryPlan plan = plan_that_fits({config, one_rank(config), Purpose::Train, threads}, capacity_here(config, 1, place));
-    const std::int64_t vocabulary = load_model_config(config.model.path).vocabulary;
-    const RandomRows rows(config.training.micro_batch_size, config.data.max_seq_length, vocabulary);
+    const ModelConfig model = load_model_config(config.model.path);
+    profile.flops_per_token = useful_flops_per_token(config, plan, model);
+    const RandomRows rows(config.training.micro_batch_size, config.data.max_seq_length, model.vocabulary);
     {
         Bench bench(config, threads, place, plan, nullptr);
         bench.step(1, rows);

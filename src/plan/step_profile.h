@@ -18,9 +18,12 @@ struct StepProfile {
     OpCounts ops;                     ///< of that step
     double matmul_tflops = 0;         ///< this machine's limit for model.dtype, measured in the same minute
     double memory_gb_s = 0;           ///< likewise, read and written bytes both counted
+    double flops_per_token = 0;       ///< useful ones (useful_flops_per_token())
     double matmul_bound_seconds = 0;  ///< of a step that reached that limit in its products and did nothing else
     std::size_t memory_peak_bytes = 0, rss_peak_bytes = 0;
     [[nodiscard]] double median_seconds() const;
+    /// Model-FLOPs utilisation: useful flops a second, as a share of matmul_tflops (not of what the maker specifies).
+    [[nodiscard]] double mfu() const;
 };
 
 /// `steps` optimizer steps of training.global_batch_size full rows of random tokens on one rank: no files but model.path's config.json are

@@ -60,6 +60,8 @@ nlohmann::ordered_json to_json(const StepProfile& p) {
                                    {"start_seconds", p.start_seconds},
                                    {"matmul_tflops", p.matmul_tflops},
                                    {"memory_gb_s", p.memory_gb_s},
+                                   {"flops_per_token", p.flops_per_token},
+                                   {"mfu", p.mfu()},
                                    {"matmul_bound_tokens_per_second", static_cast<double>(p.tokens) / p.matmul_bound_seconds},
                                    {"memory_peak_bytes", p.memory_peak_bytes},
                                    {"rss_peak_bytes", p.rss_peak_bytes},
@@ -90,6 +92,7 @@ std::string to_text(const StepProfile& p) {
                         p.median_seconds(), p.seconds.size(), tokens / p.median_seconds(), p.op_seconds);
     text += fmt::format("its matrix products at the measured limit: {:.0f} tokens/s; reached {:.0f} % of that\n",
                         tokens / p.matmul_bound_seconds, 100 * p.matmul_bound_seconds / p.median_seconds());
+    text += fmt::format("model-FLOPs utilisation {:.1f} % of that limit ({:.3g} useful flops a token)\n", 100 * p.mfu(), p.flops_per_token);
     text += fmt::format("start to the end of the first step: {:.2f} s; memory {} in arenas, {} of the process\n", p.start_seconds,
                         human_bytes(p.memory_peak_bytes), human_bytes(p.rss_peak_bytes));
     return text;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/plan/capacity.h"
+
 namespace tandem {
 namespace {
 
@@ -124,7 +126,8 @@ std::vector<std::string> assumptions(const Hardware& hardware) {
         "preparing data, validation and checkpoints are not counted",
     };
     if (hardware.gpus.front().backend == "cuda")
-        sentences.emplace_back("the workspace of GPU ops is not modelled yet: that of the cpu backend is counted in its place");
+        sentences.emplace_back(fmt::format(
+            "the driver, the libraries and their buffers take {} MiB of a GPU besides, which has not been measured", kGpuContext >> 20U));
     return sentences;
 }
 

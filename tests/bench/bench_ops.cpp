@@ -1,6 +1,7 @@
-// bench_ops [TOKENS [FILTER [THREADS]]]: milliseconds, rate and share of the machine's limit for every op of the cpu backend,
-// with one thread and with all (or only with THREADS). Limits are measured in the same run: a large product, and a copy of
-// memory. A share above 1 means that operands stayed in a cache.
+// bench_ops [--backend cpu|cuda] [--shape smollm2|llama3-8b] [--limits N] [TOKENS [FILTER [THREADS]]]: milliseconds, rate and share of the
+// machine's limit for every op, at the sizes of one layer of a model; on the cpu with one thread and with all (or only with THREADS).
+// Limits are measured in the same run: a product of N x N matrices (2048, on GPUs 8192), and a copy of memory. A share above 1 means that
+// operands stayed in a cache.
 #include <omp.h>
 
 #include <algorithm>
@@ -9,9 +10,13 @@
 #include <cstring>
 #include <ctime>
 #include <exception>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "kernels/base/backend.h"
+#include "kernels/loader/cuda.h"
+#include "kernels/ops/elementwise.h"
 #include "tests/bench/cases.h"
 
 namespace tandem::bench {
@@ -56,26 +61,89 @@ double copy_rate(int threads) {
     return 2.0 * static_cast<double>(kBytes) / time;
 }
 
-void run_all(int threads, std::int64_t tokens, const std::string& filter) {
-    const auto backend = make_cpu_backend(threads);
-    const auto stream = backend->make_stream();
-    Arena operands(*backend, MemoryKind::Activations, std::size_t{16} << 30U);
-    Arena workspace(*backend, MemoryKind::Workspace, std::size_t{1} << 30U);
-    Context ctx{*backend, *stream, workspace};
-    const auto references = limits(ctx, operands);
+struct Options {
+    bool cuda = false;
+    Dimensions dimensions;
+    std::int64_t tokens = 1024;
+    std::int64_t limits = 0;  ///< 0: the backend's
+    std::string filter;
+    std::vector<int> teams = {1, omp_get_num_procs()};
+};
+
+Options parse(int argc, char** argv) {
+    Options o;
+    std::vector<std::string> words;
+    for (int i = 1; i < argc; ++i) {
+        const std::string word = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
+        if (word.rfind("--", 0) != 0) {
+            words.push_back(word);
+            continue;
+        }
+        const bool backend = word == "--backend" && (value == "cpu" || value == "cuda");
+        const bool shape = word == "--shape" && (value == "smollm2" || value == "llama3-8b");
+        const bool limits = word == "--limits" && std::atol(value.c_str()) > 0;
+        if (!backend && !shape && !limits) fail(Failure::Configuration, "{} {} is not known", word, value);
+        if (limits) o.limits = std::atol(value.c_str());
+        if (backend) o.cuda = value == "cuda";
+        if (shape) o.dimensions = value == "llama3-8b" ? kLlama3_8b : Dimensions{};
+        ++i;
+    }
+    if (o.limits == 0) o.limits = o.cuda ? 8192 : 2048;
+    if (!words.empty()) o.tokens = std::atol(words[0].c_str());
+    if (words.size() > 1) o.filter = words[1];
+    if (words.size() > 2) o.teams = {std::atoi(words[2].c_str())};
+    if (o.tokens < 128) fail(Failure::Configuration, "TOKENS is {}, but at least 128 are needed", o.tokens);
+    return o;
+}
+
+/// Seconds of `run` on a device that works by itself: the best of five batches of some 30 ms.
+double device_seconds(Stream& stream, const std::function<void()>& run) {
+    const auto batch = [&](int repeats) {
+        stream.synchronize();
+        const double start = wall_seconds();
+        for (int i = 0; i < repeats; ++i) run();
+        stream.synchronize();
+        return (wall_seconds() - start) / repeats;
+    };
+    batch(1);
+    const int repeats = std::clamp(static_cast<int>(0.03 / std::max(batch(2), 1e-7)), 1, 3000);
+    double best = batch(repeats);
+    for (int i = 1; i < 5; ++i) best = std::min(best, batch(repeats));
+    return best;
+}
+
+using Clock = std::function<double(const std::function<void()>&)>;
+
+/// Bytes read and written a second by a copy of one large tensor to another on the device.
+double device_copy_rate(Context& ctx, Arena& memory, std::int64_t elements, const Clock& clock) {
+    const ArenaScope scope(memory);
+    const Tensor x = memory.allocate("bench copy", DType::F32, {elements}), y = memory.allocate("bench copy", DType::F32, x.shape());
+    ops::zero(ctx, x);
+    return 2.0 * static_cast<double>(x.bytes()) / clock([&] { ops::cast(ctx, x, y); });
+}
+
+void run_ops(Backend& backend, const Options& options, int threads) {
+    const auto stream = backend.make_stream();
+    Arena operands(backend, MemoryKind::Activations, std::size_t{options.cuda ? 6U : 16U} << 30U);
+    Arena workspace(backend, MemoryKind::Workspace, std::size_t{1} << 30U);
+    Context ctx{backend, *stream, workspace};
+    const Clock clock = [&](const std::function<void()>& run) {
+        return options.cuda ? device_seconds(*stream, run) : seconds(threads, run);
+    };
     double limit[3];
-    for (const auto& reference : references) limit[static_cast<int>(reference.bound)] = reference.cost / seconds(threads, reference.run);
-    limit[static_cast<int>(Bound::Memory)] = copy_rate(threads);
-    fmt::print("\n{}\nlimits: bf16 matmul {:.0f} GFLOP/s, fp32 matmul {:.0f} GFLOP/s, copy {:.1f} GB/s; {} tokens\n",
-               backend->description(), limit[0] / 1e9, limit[1] / 1e9, limit[2] / 1e9, tokens);
+    limits(ctx, operands, options.limits, [&](const Case& c) { limit[static_cast<int>(c.bound)] = c.cost / clock(c.run); });
+    limit[static_cast<int>(Bound::Memory)] =
+        options.cuda ? device_copy_rate(ctx, operands, 4 * options.limits * options.limits, clock) : copy_rate(threads);
+    fmt::print("\n{}\nlimits: bf16 matmul {:.0f} GFLOP/s, fp32 matmul {:.0f} GFLOP/s, copy {:.1f} GB/s; {} tokens\n", backend.description(),
+               limit[0] / 1e9, limit[1] / 1e9, limit[2] / 1e9, options.tokens);
     fmt::print("{:<44} {:>10} {:>9} {:<8} {:>6}\n", "op", "ms", "rate", "", "share");
-    for (const auto& item : cases(ctx, operands, tokens)) {
-        if (item.name.find(filter) == std::string::npos) continue;
-        const double time = seconds(threads, item.run);
+    cases(ctx, operands, options.dimensions, options.tokens, [&](const Case& item) {
+        if (item.name.find(options.filter) == std::string::npos) return;
+        const double time = clock(item.run);
         const double rate = item.cost / time;
         fmt::print("{:<44} {:>10.3f} {:>9.1f} {:<8} {:>6.2f}\n", item.name, time * 1e3, rate / 1e9,
                    item.bound == Bound::Memory ? "GB/s" : "GFLOP/s", rate / limit[static_cast<int>(item.bound)]);
-    }
+    });
     fmt::print("largest workspace: {:.1f} MiB\n", static_cast<double>(workspace.peak()) / 0x1p20);
 }
 
@@ -85,11 +153,16 @@ void run_all(int threads, std::int64_t tokens, const std::string& filter) {
 
 int main(int argc, char** argv) {
     try {
-        const std::int64_t tokens = argc > 1 ? std::atol(argv[1]) : 1024;
-        const std::string filter = argc > 2 ? argv[2] : "";
-        tandem::require(tokens >= 128, "TOKENS is {}, but at least 128 are needed", tokens);
-        const std::vector<int> teams = argc > 3 ? std::vector{std::atoi(argv[3])} : std::vector{1, omp_get_num_procs()};
-        for (const int threads : teams) tandem::bench::run_all(threads, tokens, filter);
+        const auto options = tandem::bench::parse(argc, argv);
+        if (options.cuda) {
+            const auto backend = tandem::make_cuda_backend(0);
+            tandem::bench::run_ops(*backend, options, 1);
+            return 0;
+        }
+        for (const int threads : options.teams) {
+            const auto backend = tandem::make_cpu_backend(threads);
+            tandem::bench::run_ops(*backend, options, threads);
+        }
     } catch (const std::exception& e) {
         fmt::print(stderr, "bench_ops: {}\n", e.what());
         return 1;

@@ -1,9 +1,8 @@
-// The ops at the sizes of one layer of SmolLM2-135M, with what they cost.
+// The ops at the sizes of one layer of a model, with what they cost.
 #pragma once
 
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "kernels/base/context.h"
 
@@ -19,10 +18,19 @@ struct Case {
     std::function<void()> run;
 };
 
-/// Every op on `tokens` tokens; operands live in `memory`, which must outlive the cases.
-std::vector<Case> cases(Context& ctx, Arena& memory, std::int64_t tokens);
+/// Of a layer, the head, and LoRA's factors. SmolLM2-135M's.
+struct Dimensions {
+    std::int64_t hidden = 576, ffn = 1536, vocabulary = 49152, heads = 9, kv_heads = 3, head_dim = 64, rank = 16;
+};
+inline constexpr Dimensions kLlama3_8b = {4096, 14336, 128256, 32, 8, 128, 16};
 
-/// Large square products, whose rates are the limits that others are compared with.
-std::vector<Case> limits(Context& ctx, Arena& memory);
+/// Gets the cases one by one; the operands of each are there while it has it, in a memory that is used again.
+using Visitor = std::function<void(const Case&)>;
+
+/// Every op on `tokens` tokens, at least 128.
+void cases(Context& ctx, Arena& memory, const Dimensions& dimensions, std::int64_t tokens, const Visitor& visit);
+
+/// Products of n x n matrices, whose rates are the limits that others are compared with where n is large.
+void limits(Context& ctx, Arena& memory, std::int64_t n, const Visitor& visit);
 
 }  // namespace tandem::bench

@@ -4,41 +4,27 @@
 #include <cmath>
 
 #include "kernels/base/error.h"
+#include "tests/golden/golden_precisions.h"
 #include "tests/support/figures.h"
 #include "tests/support/host_tensors.h"
-#include "tests/support/program.h"
 
 namespace tandem::test {
 namespace {
 
 using nlohmann::json;
 
-/// How the program computes, and how near to the float64 references that must come (relative).
-struct Precision {
-    std::string name;
-    Arguments options;
-    double loss, grad_norm;  ///< of the log
-    double gradient;         ///< of each tensor, Frobenius
-    double update;           ///< of all weights, Frobenius
-    friend std::ostream& operator<<(std::ostream& out, const Precision& precision) { return out << precision.name; }
-};
-
-const Precision kPrecisions[] = {
-    // Weights leave the program as fp32: the bounds on them are its rounding.
-    {"fp64_ref", {"--device.backend", "ref", "--model.dtype", "fp64"}, 1e-10, 1e-10, 1e-6, 1e-5},
-    // fp32 sums in another order; AdamW's quotient m / sqrt(v) magnifies the error of elements with tiny gradients.
-    {"fp32_ref", {"--device.backend", "ref", "--model.dtype", "fp32"}, 1e-5, 1e-5, 1e-5, 1e-3},
-    {"fp32_cpu", {"--device.backend", "cpu", "--model.dtype", "fp32"}, 1e-5, 1e-5, 1e-5, 1e-3},
-};
-
-const char* const kModels[] = {"llama_gqa",  "llama_tied", "llama3_rope", "mistral_window",
-                               "qwen2_bias", "qwen3_norm", "llama2_mha",  "llama_head_dim"};
-
 /// A learning rate so large that weights after one step of SGD are the gradient, to the rounding of fp32.
 constexpr double kGradientScale = 1e4;
 
-class Golden : public testing::TestWithParam<std::tuple<const char*, Precision>> {
+class Golden : public testing::TestWithParam<std::tuple<std::string, Precision>> {
 protected:
+    void SetUp() override {
+        const auto reason = why_no_golden_device();
+        if (reason.empty()) return;
+        if (!golden_device().program.empty()) FAIL() << reason;  // an emulated device is always there
+        GTEST_SKIP() << reason;
+    }
+    [[nodiscard]] static Finished run(const Arguments& arguments) { return run_well(arguments, {.program = golden_device().program}); }
     [[nodiscard]] std::filesystem::path model() const { return source_directory() / "tests/golden/models" / std::get<0>(GetParam()); }
     [[nodiscard]] const Precision& precision() const { return std::get<1>(GetParam()); }
     [[nodiscard]] json expected() const { return json::parse(read_text(model() / "expected.json")); }
@@ -65,7 +51,7 @@ protected:
         const Scratch output;
         Arguments method = {"--method.type", adapter ? "lora" : "full", "--data.train", data(), "--output.dir", output / "run"};
         method = method + (adapter ? Arguments{"--lora.adapter", (model() / "adapter").string()} : Arguments{"--output.dtype", "fp32"});
-        if (run_well(command("train", method + options)).code != 0) return {};
+        if (run(command("train", method + options)).code != 0) return {};
         if (steps) *steps = read_steps(output / "run");
         return read_all_safetensors(output.path() / "run" / (adapter ? "adapter" : "model"));
     }
@@ -75,7 +61,7 @@ protected:
     void check_evaluation(const char* key, const Arguments& more) const {
         const Scratch output;
         const auto run =
-            run_well(command("eval", Arguments{"--data.validation", data(), "--output.dir", output / "eval", "--json"} + more));
+            this->run(command("eval", Arguments{"--data.validation", data(), "--output.dir", output / "eval", "--json"} + more));
         if (run.code != 0) return;
         const auto result = json::parse(run.out), want = expected();
         expect_near(result.at("eval_loss"), want.at(key), precision().loss, "loss", key);
@@ -137,8 +123,9 @@ TEST_P(Golden, TrainingSteps) {
     check_trajectory("lora", trajectories.at("lora"), packed() + Arguments{"--training.micro_batch_size", "2"});
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::Combine(testing::ValuesIn(kModels), testing::ValuesIn(kPrecisions)),
-                         [](const auto& test) { return std::string(std::get<0>(test.param)) + "_" + std::get<1>(test.param).name; });
+INSTANTIATE_TEST_SUITE_P(Models, Golden,
+                         testing::Combine(testing::ValuesIn(golden_device().models), testing::ValuesIn(golden_device().precisions)),
+                         [](const auto& test) { return std::get<0>(test.param) + "_" + std::get<1>(test.param).name; });
 
 }  // namespace
 }  // namespace tandem::test

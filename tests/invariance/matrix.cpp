@@ -112,7 +112,7 @@ std::vector<std::string> options(const MatrixSubject& s) {
                                       "--data.packing",
                                       s.packed ? "true" : "false",
                                       "--device.backend",
-                                      s.precision == Precision::Fp64 ? "ref" : "cpu",
+                                      s.precision == Precision::Fp64 ? "ref" : s.backend,
                                       "--model.dtype",
                                       precision_name(s.precision),
                                       "--training.global_batch_size",

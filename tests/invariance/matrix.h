@@ -7,7 +7,7 @@
 
 namespace tandem::test {
 
-enum class Precision : std::uint8_t { Fp32, Fp64, Bf16 };  ///< fp64 on ref, the others on cpu
+enum class Precision : std::uint8_t { Fp32, Fp64, Bf16 };  ///< fp64 on ref, the others on MatrixSubject::backend
 
 /// In qlora blocks of four-bit codes go over the ends of rows and of boxes, and their scales are quantised as well.
 enum class MatrixMethod : std::uint8_t { Lora, Full, QLora };
@@ -19,7 +19,8 @@ struct MatrixSubject {
     bool packed = false;  ///< several samples a row
     bool sgd = false;     ///< else AdamW
     Precision precision = Precision::Fp32;
-    int batch = 8;  ///< rows of a step
+    int batch = 8;                ///< rows of a step
+    std::string backend = "cpu";  ///< of fp32 and bf16
     friend auto operator<=>(const MatrixSubject&, const MatrixSubject&) = default;
 };
 

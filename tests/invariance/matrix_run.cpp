@@ -39,12 +39,12 @@ dtype = fp32
 threads = 1
 )";
 
-RunConfig config_of(const MatrixSubject& subject, const MatrixLayout& layout, const std::string& output,
-                    const std::vector<std::string>& more) {
-    const auto tests = source_directory() / "tests";
-    std::vector<std::string> words = {"--model.path",      (tests / "invariance/models" / (subject.tied ? "tied" : "untied")).string(),
-                                      "--data.train",      (tests / "invariance/models/train.jsonl").string(),
-                                      "--data.validation", (tests / "invariance/models/train.jsonl").string(),
+RunConfig config_of(const std::filesystem::path& models, const MatrixSubject& subject, const MatrixLayout& layout,
+                    const std::string& output, const std::vector<std::string>& more) {
+    const std::string data = (models / "train.jsonl").string();
+    std::vector<std::string> words = {"--model.path",      (models / (subject.tied ? "tied" : "untied")).string(),
+                                      "--data.train",      data,
+                                      "--data.validation", data,
                                       "--output.dir",      output};
     for (const auto& list : {options(subject), options(layout), more}) words.insert(words.end(), list.begin(), list.end());
     std::vector<Override> overrides;
@@ -93,13 +93,14 @@ Deviation compare(const MatrixResult& got, const MatrixResult& want, const HostT
     return d;
 }
 
-void train_case(Runtime& runtime, const MatrixSubject& subject, const MatrixLayout& layout, const std::string& output,
+void train_case(const MatrixPlace& place, const MatrixSubject& subject, const MatrixLayout& layout, const std::string& output,
                 const std::vector<std::string>& more) {
+    Runtime& runtime = place.runtime;
     const bool takes_part = runtime.rank() < layout.ranks();
     const auto world = runtime.world().split(takes_part ? 0 : 1, runtime.rank());
     const std::filesystem::path done = output + ".done";
     if (takes_part) {
-        const RunConfig config = config_of(subject, layout, output, more);
+        const RunConfig config = config_of(place.models, subject, layout, output, more);
         Trainer trainer(config, {*world, 1, world->size(), world->rank(), nullptr, runtime.hostname(), "test"});
         const int code = trainer.run();
         require(code == 0, "{}; {}: exit code {}", name(subject), name(layout), code);

@@ -1,6 +1,7 @@
 // One case of the matrix, trained in this process by some of its ranks, and how far two results are apart.
 #pragma once
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "parallel/runtime.h"
@@ -26,9 +27,14 @@ struct Deviation {
 /// `start`: the weights before the first step; updates are compared relative to want's.
 [[nodiscard]] Deviation compare(const MatrixResult& got, const MatrixResult& want, const HostTensors& start);
 
-/// Trains `subject` as `layout` splits it into `output`, on the first layout.ranks() ranks of the runtime's world; `more` are further
-/// options. Collective over the world.
-void train_case(Runtime& runtime, const MatrixSubject& subject, const MatrixLayout& layout, const std::string& output,
+/// Where the cases run: the first layout.ranks() ranks of the world, on the models and data of a directory (tests/invariance/models).
+struct MatrixPlace {
+    Runtime& runtime;
+    std::filesystem::path models;
+};
+
+/// Trains `subject` as `layout` splits it into `output`; `more` are further options. Collective over the world.
+void train_case(const MatrixPlace& place, const MatrixSubject& subject, const MatrixLayout& layout, const std::string& output,
                 const std::vector<std::string>& more = {});
 [[nodiscard]] MatrixResult read_result(const MatrixSubject& subject, const std::string& output);
 

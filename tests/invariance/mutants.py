@@ -237,7 +237,7 @@ def fails(tree: Path, program: str, tests: str) -> bool:
     scratch = tree / "build/mutants-scratch"  # what a mutant leaves behind when it is ended
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    words = [tree / "build/tests/invariance/walk", *program.split()[1:], "--only", only]
+    words = [tree / "build/walk", *program.split()[1:], "--only", only]
     return run([tree / "tests/support/mpi-run", ranks, SECONDS_A_WALK, *words], tree, {"TMPDIR": str(scratch)}).returncode != 0
 
 

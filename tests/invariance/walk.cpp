@@ -4,16 +4,22 @@
 //   --resume      instead: two of three steps by one layout, the last by another, for all (or some) pairs of layouts
 //   --only        of all combinations, those whose name, "SUBJECT; LAYOUT" as in the rows, contains TEXT, or each part of "TEXT + TEXT"
 //   --references  keep one rank's results there, and take those that are there
+//   --backend     what computes the cases (cpu); cuda has no fp64, and computes those in fp32. One rank's results are the cpu's
+//   --every       of the cases that are left, the first and then every that many
+//   --models      where tests/invariance/models is
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
 
 #include "tests/invariance/matrix_run.h"
+#include "tests/support/program.h"
 
 namespace tandem::test {
 namespace {
@@ -22,8 +28,9 @@ namespace fs = std::filesystem;
 
 struct Options {
     bool full = false, resume = false;
-    std::string only, table;
-    fs::path references;
+    std::string only, table, backend = "cpu";
+    fs::path references, models = source_directory() / "tests/invariance/models";
+    int every = 1;
 };
 
 Options parse(int argc, char** argv) {
@@ -35,6 +42,9 @@ Options parse(int argc, char** argv) {
         else if (word == "--only" && i + 1 < argc) o.only = argv[++i];
         else if (word == "--table" && i + 1 < argc) o.table = argv[++i];
         else if (word == "--references" && i + 1 < argc) o.references = argv[++i];
+        else if (word == "--backend" && i + 1 < argc) o.backend = argv[++i];
+        else if (word == "--every" && i + 1 < argc) o.every = std::max(1, std::atoi(argv[++i]));
+        else if (word == "--models" && i + 1 < argc) o.models = argv[++i];
         else fail(Failure::Configuration, "unknown option {}", word);
     }
     return o;
@@ -48,7 +58,7 @@ struct Reference {
 
 class Walk {
 public:
-    Walk(Runtime& runtime, Options options) : runtime_(runtime), options_(std::move(options)) {
+    Walk(Runtime& runtime, Options options) : runtime_(runtime), options_(std::move(options)), place_{runtime, options_.models} {
         std::string directory;
         if (runtime.rank() == 0) {
             std::string pattern = (fs::temp_directory_path() / "tandem-walk-XXXXXX").string();
@@ -82,12 +92,16 @@ private:
         const auto spots = spot_checks(runtime_.size());
         cases.insert(cases.end(), spots.begin(), spots.end());
         if (options_.full) std::erase_if(cases, [&](const MatrixCase& c) { return c.layout.ranks() != runtime_.size(); });
+        int met = 0;
         for (const MatrixCase& c : cases) {
-            if (skip(name(c.subject) + "; " + name(c.layout))) continue;
-            const Reference& want = reference(c.subject);
+            if (skip(name(c.subject) + "; " + name(c.layout)) || met++ % options_.every != 0) continue;
+            MatrixSubject subject = c.subject;
+            if (options_.backend == "cuda" && subject.precision == Precision::Fp64) subject.precision = Precision::Fp32;
+            const Reference& want = reference(subject);
             const std::string output = fresh("case");
-            train_case(runtime_, c.subject, c.layout, output);
-            judge(c.subject, name(c.layout), output, want);
+            subject.backend = options_.backend;
+            train_case(place_, subject, c.layout, output);
+            judge(subject, name(c.layout), output, want);
         }
     }
 
@@ -128,7 +142,7 @@ private:
                 const std::string label = fmt::format("{} -> {}", name(layouts[a]), name(layouts[b]));
                 if (skip(label)) continue;
                 const Reference& want = reference(subject);
-                if (!trained) train_case(runtime_, subject, layouts[a], first, {"--checkpoint.every", "2", "--checkpoint.keep", "4"});
+                if (!trained) train_case(place_, subject, layouts[a], first, {"--checkpoint.every", "2", "--checkpoint.keep", "4"});
                 trained = true;
                 const std::string second = fresh("second");
                 if (runtime_.rank() == 0) {
@@ -136,7 +150,7 @@ private:
                     fs::copy(first + "/log.jsonl", second);
                 }
                 runtime_.world().barrier();
-                train_case(runtime_, subject, layouts[b], second, {"--checkpoint.resume", first + "/checkpoints/step-2.h5"});
+                train_case(place_, subject, layouts[b], second, {"--checkpoint.resume", first + "/checkpoints/step-2.h5"});
                 judge(subject, label, second, want);
             }
         }
@@ -172,8 +186,8 @@ private:
         if (!fs::exists(complete)) {
             MatrixSubject still = subject;
             still.sgd = false;  // whose learning rate is its own
-            train_case(runtime_, still, {}, start, {"--optimizer.learning_rate", "0", "--training.max_steps", "1"});
-            train_case(runtime_, subject, {}, result);
+            train_case(place_, still, {}, start, {"--optimizer.learning_rate", "0", "--training.max_steps", "1"});
+            train_case(place_, subject, {}, result);
             if (runtime_.rank() == 0) std::ofstream(complete).put('\n');
             runtime_.world().barrier();
         }
@@ -203,6 +217,7 @@ private:
 
     Runtime& runtime_;
     Options options_;
+    MatrixPlace place_;
     fs::path root_;
     std::map<MatrixSubject, std::optional<Reference>> references_;
     std::map<std::string, Deviation> worst_;

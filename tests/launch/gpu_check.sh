@@ -9,7 +9,11 @@ failures=0
 complain() { echo "$1"; sed 's/^/    /' "$work/err"; failures=$((failures + 1)); }
 
 bundle="$work/a bundle"
-mkdir -p "$bundle"/{launch,build} "$work"/{libraries,empty}
+mkdir -p "$bundle"/{launch,build} "$work"/{libraries,empty,tools}
+# Whatever Python and CUDA tools this machine has.
+printf '#!/usr/bin/env bash\nexit 1\n' >"$work/tools/python3"
+printf '#!/usr/bin/env bash\necho "under $2: ${*: -1}"\n[ ! -e "$0.finds" ] || exit 9\n' >"$work/tools/compute-sanitizer"
+chmod +x "$work"/tools/*
 cp "$root/launch/gpu-check" "$bundle/launch/"
 printf '#!/usr/bin/env bash\necho "trained: $*"\n[ ! -e "$0.fails" ]\n' >"$bundle/launch/gpu-train"
 chmod +x "$bundle/launch/gpu-train"
@@ -19,7 +23,7 @@ stand_in() { # FILE, script on stdin
     chmod +x "$bundle/build/$1"
 }
 check() { # CODE PART-OF-THE-MESSAGE LIBRARIES
-    (cd "$work" && LD_LIBRARY_PATH=$3 CUDA_VISIBLE_DEVICES='' "$bundle/launch/gpu-check" -o "$work/report.md" >"$work/out" 2>"$work/err")
+    (cd "$work" && PATH="$work/tools:$PATH" LD_LIBRARY_PATH=$3 CUDA_VISIBLE_DEVICES='' "$bundle/launch/gpu-check" -o "$work/report.md" >"$work/out" 2>"$work/err")
     local code=$?
     [ "$code" -eq "$1" ] || complain "exit code $code instead of $1, expecting '$2'"
     cat "$work/out" "$work/err" | grep -qF -- "$2" || complain "nothing says '$2'"
@@ -40,14 +44,29 @@ stand_in tandem <<<'[ "$2" = --json ] && echo "{\"cuda\":{\"status\":\"one\",\"u
 check 1 'there is no test_cuda' "$work/libraries"
 stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."; echo "[  SKIPPED ] 1 test, listed below:"'
 stand_in bench_cuda <<<'echo 123 TFLOP/s'
+stand_in bench_ops <<<'echo "ops: $*"'
+check 1 'there is no walk' "$work/libraries"
+stand_in golden_cuda_test <<<'echo golden; [ ! -e "$0.skips" ] || echo "[  SKIPPED ] one"'
+stand_in walk <<<'echo "walked: $*"'
 check 1 'tests were skipped' "$work/libraries"
 stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."; exit 1'
 check 1 'FAILED: Tests of the CUDA part; 7 tests passed' "$work/libraries"
 stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."'
 check 0 '7 tests passed; everything that was run succeeded' "$work/libraries"
-for part in 'trained: parity' 'trained: speed' 'trained: large' 'what doctor says' '123 TFLOP/s' '| system |' './build/bench_cuda'; do
+for part in 'trained: parity' 'trained: speed' 'trained: large' 'what doctor says' '123 TFLOP/s' '| system |' './build/bench_cuda' \
+    'ops: --backend cuda --shape llama3-8b 4096' 'walked: --backend cuda --models' 'under memcheck: --gtest_filter' 'under racecheck' 'under synccheck' \
+    'under initcheck' 'transformers + peft are left out'; do
     grep -qF -- "$part" "$work/report.md" || complain "the report lacks '$part'"
 done
+printf '#!/usr/bin/env bash\n[ "$1" = -c ] || echo "compared: $*"\n' >"$work/tools/python3"
+check 0 '7 tests passed; everything that was run succeeded' "$work/libraries"
+grep -qF 'compared: ' "$work/report.md" || complain 'nothing was compared with transformers'
+touch "$bundle/build/golden_cuda_test.skips"
+check 1 'FAILED: golden runs were skipped' "$work/libraries"
+rm "$bundle/build/golden_cuda_test.skips"
+touch "$work/tools/compute-sanitizer.finds"
+check 1 'FAILED: compute-sanitizer: memcheck; compute-sanitizer: racecheck; compute-sanitizer: synccheck; compute-sanitizer: initcheck' "$work/libraries"
+rm "$work/tools/compute-sanitizer.finds"
 touch "$bundle/launch/gpu-train.fails"
 check 1 'FAILED: Training: parity; Training: speed; Training: large; 7 tests passed' "$work/libraries"
 rm "$bundle/launch/gpu-train.fails"

@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "kernels/base/error.h"
+#include "kernels/loader/plugin.h"
 
 extern char** environ;
 
@@ -18,6 +19,9 @@ namespace tandem::test {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// The build's, or in a bundle the one beside the test.
+fs::path built_program() { return fs::exists(TANDEM_PROGRAM) ? fs::path(TANDEM_PROGRAM) : program_directory() / "tandem"; }
 
 Arguments command_line(const Arguments& arguments, const Launch& launch) {
     const auto limit = std::to_string(launch.seconds);
@@ -27,7 +31,7 @@ Arguments command_line(const Arguments& arguments, const Launch& launch) {
     } else {
         words = words + Arguments{"timeout", "--preserve-status", "--kill-after=5", limit};
     }
-    return words + Arguments{launch.program.empty() ? TANDEM_PROGRAM : launch.program} + arguments;
+    return words + Arguments{launch.program.empty() ? built_program().string() : launch.program} + arguments;
 }
 
 /// Starts argv with its standard streams on files and waits for its end.
@@ -98,7 +102,7 @@ Scratch::~Scratch() {
     fs::remove_all(path_, ignored);
 }
 
-std::filesystem::path source_directory() { return TANDEM_SOURCE_DIR; }
+fs::path source_directory() { return fs::exists(TANDEM_SOURCE_DIR) ? fs::path(TANDEM_SOURCE_DIR) : program_directory().parent_path(); }
 
 std::string read_text(const fs::path& file) {
     std::ifstream stream(file, std::ios::binary);

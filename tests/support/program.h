@@ -48,7 +48,7 @@ private:
     std::filesystem::path path_;
 };
 
-/// The checkout, and a file's text.
+/// The checkout, or the bundle that the test is in; and a file's text.
 std::filesystem::path source_directory();
 std::string read_text(const std::filesystem::path& file);
 std::vector<nlohmann::json> read_json_lines(const std::filesystem::path& file);
