@@ -138,7 +138,7 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
                                  "quantise linear layers while loading, as training with method.type = qlora does: what its adapters were "
                                  "trained over");
     line.choice("device.backend", backend, {"auto", "cpu", "cuda"}, "where to compute; auto: a GPU where one can be used");
-    line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
+    line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32, DType::F16}, "type of the computation");
     line.bytes("device.memory_limit", request.config.device.memory_limit, "all", "memory each rank may take, as on a card of that size");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");
