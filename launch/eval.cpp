@@ -12,6 +12,7 @@
 #include "src/engine/engine.h"
 #include "src/engine/transport.h"
 #include "src/io/json.h"
+#include "src/model/not_finite.h"
 #include "src/plan/capacity.h"
 #include "src/train/evaluate.h"
 #include "src/train/run_log.h"
@@ -62,7 +63,8 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
         print_once(runtime, fmt::format("loss {:.6f}, perplexity {:.4f} over {} trained of {} tokens\n", result.loss, result.perplexity(),
                                         result.trained_tokens, result.tokens));
     }
-    return std::isfinite(result.loss) ? 0 : static_cast<int>(Failure::Diverged);
+    if (!std::isfinite(result.loss)) fail_not_finite("the loss of data.validation is", config.model.dtype);
+    return 0;
 }
 
 }  // namespace

@@ -74,8 +74,23 @@ private:
     std::size_t printed_ = 0;
 };
 
+constexpr auto kChunk = static_cast<std::int64_t>(kPromptChunk);
+
+/// Arenas for `length` tokens: on a GPU, and under a limit, of the sizes that a rehearsal finds; elsewhere pages come as they are written.
+void reserve_for(const Request& request, const ModelDescription& model, const Split& split, const MeshIndex& place, std::int64_t length,
+                 const Capacity& capacity, Device& device) {
+    if (request.config.device.backend != DeviceBackend::Cuda && !request.config.device.memory_limit)
+        return reserve_up_to(device, machine_memory());
+    const MemoryBytes need = plan_generation(request.config, model, split, place, length, kChunk);
+    if (total(need) > capacity.bytes) {
+        fail_for_memory(fmt::format("a rank that generates up to {} tokens in all", length), need, capacity,
+                        "; fewer --max-new-tokens, or more ranks by --parallel.pipeline or --parallel.tensor, need less of each");
+    }
+    reserve(device, need);
+}
+
 /// The ranks of the first data-parallel place hold the model between them; others have nothing to do.
-void run(Runtime& runtime, Request& request, Device& device, Mesh& mesh, const RankLayout& layout) {
+void run(Runtime& runtime, Request& request, Device& device, Mesh& mesh, const RankLayout& layout, const Capacity& capacity) {
     request.config.model.path = request.model;
     request.config.lora.adapter = request.adapter;
     request.config.method.type = request.adapter ? Method::Lora : Method::Full;
@@ -90,14 +105,9 @@ void run(Runtime& runtime, Request& request, Device& device, Mesh& mesh, const R
         if (const auto warning = other_base(*request.adapter, request.model, opened.description, "")) warn(*warning);
     }
     const Split split = resolve_split(request.config, layout, opened.description);
-    const auto chunk = static_cast<std::int64_t>(kPromptChunk);
-    if (request.config.device.backend == DeviceBackend::Cuda) {
-        reserve(device, plan_generation(request.config, opened.description, split, mesh.place(), length, chunk));
-    } else {
-        reserve_up_to(device, machine_memory());
-    }
+    reserve_for(request, opened.description, split, mesh.place(), length, capacity, device);
     LoadedModel model =
-        load_model(request.config, std::move(opened), device, {split.placement(mesh.place()), mesh.tensor(), length, chunk});
+        load_model(request.config, std::move(opened), device, {split.placement(mesh.place()), mesh.tensor(), length, kChunk});
     Decoder decoder(*model.transformer, mesh.pipeline(), length);
     request.settings.max_new_tokens = request.max_new_tokens;
     request.settings.stop = tokenizer.end_ids();
@@ -128,7 +138,8 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
                                  "quantise linear layers while loading, as training with method.type = qlora does: what its adapters were "
                                  "trained over");
     line.choice("device.backend", backend, {"auto", "cpu", "cuda"}, "where to compute; auto: a GPU where one can be used");
-    line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32}, "type of the computation");
+    line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32, DType::F16}, "type of the computation");
+    line.bytes("device.memory_limit", request.config.device.memory_limit, "all", "memory each rank may take, as on a card of that size");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");
     const std::string stray = QuantizationOptions::first_given(line);
@@ -146,7 +157,8 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     Device device = make_device(request.config, runtime.threads_per_rank(), place);
     const auto transport = make_transport(request.config, device, place, runtime.world(), runtime.hostname());
     Mesh mesh(transport.world ? *transport.world : runtime.world(), mesh_of(layout));
-    if (mesh.place().data == 0) run(runtime, request, device, mesh, layout);
+    const Capacity capacity = capacity_here(request.config, runtime.local_size(), place);
+    if (mesh.place().data == 0) run(runtime, request, device, mesh, layout, capacity);
     runtime.world().barrier();
     return 0;
 }

@@ -59,6 +59,12 @@ CommandLine& CommandLine::option(std::string name, double& target, double least,
                [&target, range](std::string_view text) { target = parse_real(text, range); });
 }
 
+CommandLine& CommandLine::bytes(std::string name, std::optional<std::uint64_t>& target, const std::string& absent, std::string help) {
+    const std::string values = fmt::format("a number of bytes, such as 24GiB, or {}", absent);
+    return add(std::move(name), values, absent, std::move(help),
+               [&target, absent](std::string_view text) { target = text == absent ? std::optional<std::uint64_t>() : parse_bytes(text); });
+}
+
 CommandLine& CommandLine::choice(std::string name, std::string& target, std::vector<std::string> words, std::string help) {
     auto values = enumerated(words);
     return add(std::move(name), values, target, std::move(help), [&target, words = std::move(words), values](std::string_view text) {

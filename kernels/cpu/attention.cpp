@@ -154,7 +154,7 @@ std::int64_t heads_per_item(const std::vector<Sample>& samples, std::int64_t gro
 
 void CpuBackend::attention(Context& ctx, const Attention& params, const Segments& segments, const Tensor& q, const Tensor& k,
                            const Tensor& v, const Tensor& o, const Tensor& lse) {
-    if (!supports(q.dtype())) fail(Failure::Run, "attention: the cpu backend computes in fp32 and bf16, but q is {}", q.str());
+    cpu::require_computable(q);
     const auto samples = cpu::samples_of(segments, params.window, q.extent(0), k.extent(0));
     const auto blocks = cpu::query_blocks(samples);
     const std::int64_t heads = cpu::heads_per_item(samples, q.extent(1) / k.extent(1));

@@ -59,19 +59,23 @@ TANDEM_CLONES void score_gradient_by_row(const float* s, const float* p, const f
     }
 }
 
-TANDEM_CLONES float dot_fp32(const float* a, const float* b, std::int64_t n) {
+namespace {
+
+template <class T>
+TANDEM_INLINE float sum_of_products(const void* a, const void* b, std::int64_t n) {
+    const auto* x = static_cast<const T*>(a);
+    const auto* y = static_cast<const T*>(b);
     float sum = 0.0F;
 #pragma omp simd reduction(+ : sum)
-    for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+    for (std::int64_t i = 0; i < n; ++i) sum += widen(x[i]) * widen(y[i]);
     return sum;
 }
 
-TANDEM_CLONES float dot_bf16(const std::uint16_t* a, const std::uint16_t* b, std::int64_t n) {
-    float sum = 0.0F;
-#pragma omp simd reduction(+ : sum)
-    for (std::int64_t i = 0; i < n; ++i) sum += widen(a[i]) * widen(b[i]);
-    return sum;
-}
+}  // namespace
+
+TANDEM_CLONES float dot_fp32(const void* a, const void* b, std::int64_t n) { return sum_of_products<float>(a, b, n); }
+TANDEM_CLONES float dot_bf16(const void* a, const void* b, std::int64_t n) { return sum_of_products<std::uint16_t>(a, b, n); }
+TANDEM_CLONES float dot_fp16(const void* a, const void* b, std::int64_t n) { return sum_of_products<Float16>(a, b, n); }
 
 namespace {
 
@@ -102,12 +106,9 @@ struct Gradient {
 
     /// D_i = sum_c do_ic o_ic of one token's heads.
     void token_delta(std::int64_t i) const {
-        for (std::int64_t h = 0; h < q.extent(1); ++h) {
-            const std::int64_t at = h * d();
-            float* sum = element<float>(delta, h, i);
-            if (o.dtype() == DType::F32) *sum = dot_fp32(element<float>(d_o, i, at), element<float>(o, i, at), d());
-            else *sum = dot_bf16(element<std::uint16_t>(d_o, i, at), element<std::uint16_t>(o, i, at), d());
-        }
+        const auto dot = by_type(o.dtype(), dot_fp32, dot_bf16, dot_fp16);
+        for (std::int64_t h = 0; h < q.extent(1); ++h)
+            *element<float>(delta, h, i) = dot(element(d_o, i, h * d()), element(o, i, h * d()), d());
     }
 
     void queries(const Block& block, std::int64_t head, float* scratch) const;
@@ -229,7 +230,7 @@ void Gradient::keys(const Block& block, std::int64_t kv_head, float* scratch) co
 void CpuBackend::attention_backward(Context& ctx, const Attention& params, const Segments& segments, const Tensor& d_o, const Tensor& q,
                                     const Tensor& k, const Tensor& v, const Tensor& o, const Tensor& lse, const Tensor& dq,
                                     const Tensor& dk, const Tensor& dv) {
-    if (!supports(q.dtype())) fail(Failure::Run, "attention_backward: the cpu backend computes in fp32 and bf16, but q is {}", q.str());
+    cpu::require_computable(q);
     const auto samples = cpu::samples_of(segments, params.window, q.extent(0), k.extent(0));
     for (const auto& sample : samples)
         require(sample.queries == sample.keys, "attention_backward: a sample has {} queries and {} keys; equal numbers are needed",

@@ -19,7 +19,9 @@ public:
 
     [[nodiscard]] std::string_view name() const override { return "cpu"; }
     [[nodiscard]] std::string description() const override;
-    [[nodiscard]] bool supports(DType compute) const override { return compute == DType::F32 || compute == DType::BF16; }
+    [[nodiscard]] bool supports(DType compute) const override {
+        return compute == DType::F32 || compute == DType::BF16 || compute == DType::F16;
+    }
 
     void* reserve(std::size_t bytes) override;
     void unreserve(void* base, std::size_t bytes) noexcept override;

@@ -15,7 +15,9 @@ public:
     explicit DryCpuBackend(int threads);
     ~DryCpuBackend() override;
     [[nodiscard]] std::string_view name() const override { return "cpu"; }
-    [[nodiscard]] bool supports(DType compute) const override { return compute == DType::F32 || compute == DType::BF16; }
+    [[nodiscard]] bool supports(DType compute) const override {
+        return compute == DType::F32 || compute == DType::BF16 || compute == DType::F16;
+    }
 
     void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
     void rmsnorm_backward(Context&, const RmsNorm& norm, const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& rstd,

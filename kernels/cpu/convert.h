@@ -5,8 +5,16 @@
 
 namespace tandem::cpu {
 
-void widen_bf16(const std::uint16_t* x, float* y, std::int64_t n);
-void narrow_bf16(const float* x, std::uint16_t* y, std::int64_t n);
+/// The one of three things that is for elements of `type`: functions with copies for instruction sets cannot be templates.
+template <class T>
+T by_type(DType type, T fp32, T bf16, T fp16) {
+    switch (type) {
+        case DType::F32: return fp32;
+        case DType::BF16: return bf16;
+        case DType::F16: return fp16;
+        default: fail(Failure::Run, "the cpu backend computes in fp32, bf16 and fp16, not in {}", name(type));
+    }
+}
 
 /// x (fp32, bf16 or fp16) to fp32.
 void widen(DType type, const void* x, float* y, std::int64_t n);

@@ -41,36 +41,37 @@ TANDEM_INLINE void dot_row(const float* x, const T* w, std::int64_t k, float* su
     }
 }
 
+/// x [tokens, k] and rows of W, `row_stride` elements apart.
+struct Rows {
+    const float* x;
+    std::int64_t tokens;
+    const std::byte* w;
+    std::int64_t row_stride, rows, k;
+};
+
 /// sums [rows, tokens]
 template <class T>
-TANDEM_INLINE void dot_rows(const float* x, std::int64_t tokens, const T* w, std::int64_t row_stride, std::int64_t rows, std::int64_t k,
-                            float* sums) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-        const T* row = w + r * row_stride;
-        switch (tokens) {
-            case 1: dot_row<1>(x, row, k, sums + r * tokens); break;
-            case 2: dot_row<2>(x, row, k, sums + r * tokens); break;
-            case 3: dot_row<3>(x, row, k, sums + r * tokens); break;
-            default: dot_row<kMaxRows>(x, row, k, sums + r * tokens); break;
+TANDEM_INLINE void dot_rows(const Rows& of, float* sums) {
+    for (std::int64_t r = 0; r < of.rows; ++r) {
+        const T* row = reinterpret_cast<const T*>(of.w) + r * of.row_stride;
+        float* to = sums + r * of.tokens;
+        switch (of.tokens) {
+            case 1: dot_row<1>(of.x, row, of.k, to); break;
+            case 2: dot_row<2>(of.x, row, of.k, to); break;
+            case 3: dot_row<3>(of.x, row, of.k, to); break;
+            default: dot_row<kMaxRows>(of.x, row, of.k, to); break;
         }
     }
 }
 
 }  // namespace
 
-TANDEM_CLONES void gemv_rows_fp32(const float* x, std::int64_t tokens, const float* w, std::int64_t row_stride, std::int64_t rows,
-                                  std::int64_t k, float* sums) {
-    dot_rows(x, tokens, w, row_stride, rows, k, sums);
-}
-
-TANDEM_CLONES void gemv_rows_bf16(const float* x, std::int64_t tokens, const std::uint16_t* w, std::int64_t row_stride, std::int64_t rows,
-                                  std::int64_t k, float* sums) {
-    dot_rows(x, tokens, w, row_stride, rows, k, sums);
-}
+TANDEM_CLONES void gemv_rows_fp32(const Rows& of, float* sums) { dot_rows<float>(of, sums); }
+TANDEM_CLONES void gemv_rows_bf16(const Rows& of, float* sums) { dot_rows<std::uint16_t>(of, sums); }
+TANDEM_CLONES void gemv_rows_fp16(const Rows& of, float* sums) { dot_rows<Float16>(of, sums); }
 
 bool gemv_applies(const Operand& a, const Operand& b) {
-    return a.x.dtype() != DType::F16 && a.transpose == Transpose::No && b.transpose == Transpose::Yes && a.rows() <= kMaxRows &&
-           a.columns() <= (std::int64_t{1} << 20);
+    return a.transpose == Transpose::No && b.transpose == Transpose::Yes && a.rows() <= kMaxRows && a.columns() <= (std::int64_t{1} << 20);
 }
 
 void gemv(int threads, const Tensor& x, const Tensor& w, const Tensor& c, double alpha, Write write) {
@@ -79,12 +80,12 @@ void gemv(int threads, const Tensor& x, const Tensor& w, const Tensor& c, double
     const std::int64_t n = w.extent(0);
     std::vector<float> wide(static_cast<std::size_t>(m * k));
     for (std::int64_t i = 0; i < m; ++i) widen(x.dtype(), element(x, i, 0), wide.data() + i * k, k);
+    const auto rows = by_type(w.dtype(), gemv_rows_fp32, gemv_rows_bf16, gemv_rows_fp16);
     parallel_for(threads, (n + kColumns - 1) / kColumns, [&](std::int64_t block) {
         const std::int64_t first = block * kColumns;
         const std::int64_t count = std::min(kColumns, n - first);
         float sums[kColumns * kMaxRows];
-        if (w.dtype() == DType::F32) gemv_rows_fp32(wide.data(), m, element<float>(w, first, 0), w.row_stride(), count, k, sums);
-        else gemv_rows_bf16(wide.data(), m, element<std::uint16_t>(w, first, 0), w.row_stride(), count, k, sums);
+        rows({wide.data(), m, element(w, first, 0), w.row_stride(), count, k}, sums);
         for (std::int64_t i = 0; i < m; ++i) {
             float result[kColumns] = {};
             if (write == Write::Accumulate) widen(c.dtype(), element(c, i, first), result, count);

@@ -9,7 +9,7 @@ namespace tandem::cpu {
 enum class Route : std::uint8_t {
     Gemv,     ///< a handful of rows
     Native,   ///< oneDNN multiplies these types
-    Widened,  ///< bf16 on a processor without bf16 products
+    Widened,  ///< a 16-bit type that oneDNN does not multiply here: bf16 on a processor without bf16 products, fp16 everywhere
 };
 
 [[nodiscard]] inline Route route_of(const Operand& a, const Operand& b) {

@@ -63,11 +63,11 @@ TANDEM_INLINE void fill_table(const Vector& values, float scale, BlockTable<std:
 }
 
 TANDEM_INLINE void fill_table(const Vector& values, float scale, BlockTable<Float16>& table) {
-    for (int code = 0; code < 16; ++code) {
-        const unsigned bits = Float16(values[code] * scale).bits;
-        table.planes[0][code] = static_cast<std::uint8_t>(bits);
-        table.planes[1][code] = static_cast<std::uint8_t>(bits >> 8U);
-    }
+    const Vector value = values * scale;
+    Bits half;
+    narrow_to_halves(value, half);
+    table.planes[0] = __builtin_convertvector(half, Bytes);
+    table.planes[1] = __builtin_convertvector(half >> 8U, Bytes);
 }
 
 /// y [16]: the values whose codes are given.
@@ -126,9 +126,9 @@ TANDEM_INLINE void dequantize_run(const CodeRun& run, T* y) {
 
 }  // namespace
 
-TANDEM_CLONES void dequantize_fp32(const CodeRun& run, float* y) { dequantize_run(run, y); }
-TANDEM_CLONES void dequantize_bf16(const CodeRun& run, std::uint16_t* y) { dequantize_run(run, y); }
-TANDEM_CLONES void dequantize_fp16(const CodeRun& run, Float16* y) { dequantize_run(run, y); }
+TANDEM_CLONES void dequantize_fp32(const CodeRun& run, std::byte* y) { dequantize_run(run, reinterpret_cast<float*>(y)); }
+TANDEM_CLONES void dequantize_bf16(const CodeRun& run, std::byte* y) { dequantize_run(run, reinterpret_cast<std::uint16_t*>(y)); }
+TANDEM_CLONES void dequantize_fp16(const CodeRun& run, std::byte* y) { dequantize_run(run, reinterpret_cast<Float16*>(y)); }
 
 namespace {
 
@@ -165,11 +165,7 @@ void dequantize_piece(const FourBitMatrix& w, std::int64_t columns, const Piece&
                       .count = piece.count,
                       .block_size = grid.block_size,
                       .scales = scales.data()};
-    switch (y.dtype()) {
-        case DType::F32: return dequantize_fp32(run, element<float>(y, piece.row, piece.column));
-        case DType::BF16: return dequantize_bf16(run, element<std::uint16_t>(y, piece.row, piece.column));
-        default: return dequantize_fp16(run, element<Float16>(y, piece.row, piece.column));
-    }
+    by_type(y.dtype(), dequantize_fp32, dequantize_bf16, dequantize_fp16)(run, element(y, piece.row, piece.column));
 }
 
 }  // namespace

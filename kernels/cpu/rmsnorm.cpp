@@ -23,10 +23,15 @@ TANDEM_CLONES void normalise_piece(const float* x, const float* w, float rstd, f
     for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * rstd * (offset + w[i]);
 }
 
-// As transformers' LlamaRMSNorm: x rstd is rounded to bf16 before the product with w.
-TANDEM_CLONES void normalise_rounded_piece(const float* x, const float* w, float rstd, float* y, std::int64_t n) {
+// As transformers' LlamaRMSNorm: x rstd is rounded to the compute type before the product with w.
+TANDEM_CLONES void normalise_bf16_piece(const float* x, const float* w, float rstd, float* y, std::int64_t n) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) y[i] = round_to_bf16(x[i] * rstd) * w[i];
+    for (std::int64_t i = 0; i < n; ++i) y[i] = round_to<std::uint16_t>(x[i] * rstd) * w[i];
+}
+
+TANDEM_CLONES void normalise_fp16_piece(const float* x, const float* w, float rstd, float* y, std::int64_t n) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) y[i] = round_to<Float16>(x[i] * rstd) * w[i];
 }
 
 TANDEM_CLONES float gradient_dot_piece(const float* dy, const float* x, const float* w, float offset, std::int64_t n) {
@@ -104,7 +109,8 @@ using cpu::Piece;
 void CpuBackend::rmsnorm(Context&, const RmsNorm& norm, const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& rstd) {
     cpu::require_computable(x);
     const std::int64_t h = x.extent(1);
-    const bool rounded = x.dtype() == DType::BF16 && norm.weight_offset == 0.0;
+    const bool rounded = x.dtype() != DType::F32 && norm.weight_offset == 0.0;
+    const auto normalise_rounded = x.dtype() == DType::BF16 ? cpu::normalise_bf16_piece : cpu::normalise_fp16_piece;
     cpu::parallel_for(threads_, x.extent(0), [&](std::int64_t i) {
         float squares = 0.0F;
         cpu::for_row(i, h, [&](const Piece& p) { squares += cpu::squares_piece(Input(x, p), p.count); });
@@ -113,7 +119,7 @@ void CpuBackend::rmsnorm(Context&, const RmsNorm& norm, const Tensor& x, const T
         cpu::for_row(i, h, [&](const Piece& p) {
             Output out(y, p);
             const Input w_piece(w, cpu::weights_of(p));
-            if (rounded) cpu::normalise_rounded_piece(Input(x, p), w_piece, r, out, p.count);
+            if (rounded) normalise_rounded(Input(x, p), w_piece, r, out, p.count);
             else cpu::normalise_piece(Input(x, p), w_piece, r, static_cast<float>(norm.weight_offset), out, p.count);
             out.store();
         });

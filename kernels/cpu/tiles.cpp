@@ -65,47 +65,39 @@ TANDEM_CLONES void tile_product_transposed(std::int64_t m, std::int64_t n, std::
     product<true>(m, n, k, a, lda, b, ldb, c, ldc, write == Write::Accumulate);
 }
 
+namespace {
+
 // Whole tiles in one call: rows of a head are short.
-TANDEM_CLONES void load_tile_bf16(const std::uint16_t* x, std::int64_t stride, std::int64_t rows, std::int64_t d, float* tile,
-                                  std::int64_t width) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-        const std::uint16_t* from = x + r * stride;
-        float* to = tile + r * width;
+template <class T>
+TANDEM_INLINE void load_rows(const TileSource& x, float* tile) {
+    for (std::int64_t r = 0; r < x.rows; ++r) {
+        const T* from = static_cast<const T*>(x.data) + r * x.stride;
+        float* to = tile + r * padded(x.d);
 #pragma omp simd
-        for (std::int64_t c = 0; c < d; ++c) to[c] = widen(from[c]);
+        for (std::int64_t c = 0; c < x.d; ++c) to[c] = widen(from[c]);
     }
 }
 
-TANDEM_CLONES void load_tile_fp32(const float* x, std::int64_t stride, std::int64_t rows, std::int64_t d, float* tile, std::int64_t width) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-        const float* from = x + r * stride;
-        float* to = tile + r * width;
-#pragma omp simd
-        for (std::int64_t c = 0; c < d; ++c) to[c] = from[c];
-    }
-}
-
-TANDEM_CLONES void store_tile_bf16(const float* tile, std::int64_t width, const float* row_scale, std::uint16_t* y, std::int64_t stride,
-                                   std::int64_t rows, std::int64_t d) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-        const float* from = tile + r * width;
-        std::uint16_t* to = y + r * stride;
+template <class T>
+TANDEM_INLINE void store_rows(const float* tile, const float* row_scale, const TileTarget& y) {
+    for (std::int64_t r = 0; r < y.rows; ++r) {
+        const float* from = tile + r * padded(y.d);
+        T* to = static_cast<T*>(y.data) + r * y.stride;
         const float scale = row_scale[r];
 #pragma omp simd
-        for (std::int64_t c = 0; c < d; ++c) to[c] = narrow(from[c] * scale);
+        for (std::int64_t c = 0; c < y.d; ++c) narrow(from[c] * scale, to[c]);
     }
 }
 
-TANDEM_CLONES void store_tile_fp32(const float* tile, std::int64_t width, const float* row_scale, float* y, std::int64_t stride,
-                                   std::int64_t rows, std::int64_t d) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-        const float* from = tile + r * width;
-        float* to = y + r * stride;
-        const float scale = row_scale[r];
-#pragma omp simd
-        for (std::int64_t c = 0; c < d; ++c) to[c] = from[c] * scale;
-    }
-}
+}  // namespace
+
+TANDEM_CLONES void load_fp32(const TileSource& x, float* tile) { load_rows<float>(x, tile); }
+TANDEM_CLONES void load_bf16(const TileSource& x, float* tile) { load_rows<std::uint16_t>(x, tile); }
+TANDEM_CLONES void load_fp16(const TileSource& x, float* tile) { load_rows<Float16>(x, tile); }
+
+TANDEM_CLONES void store_fp32(const float* tile, const float* scale, const TileTarget& y) { store_rows<float>(tile, scale, y); }
+TANDEM_CLONES void store_bf16(const float* tile, const float* scale, const TileTarget& y) { store_rows<std::uint16_t>(tile, scale, y); }
+TANDEM_CLONES void store_fp16(const float* tile, const float* scale, const TileTarget& y) { store_rows<Float16>(tile, scale, y); }
 
 TANDEM_CLONES void transpose_scaled(const float* x, std::int64_t width, std::int64_t rows, std::int64_t d, float scale, float* tile) {
     for (std::int64_t c = 0; c < d; ++c) {
@@ -121,9 +113,7 @@ TANDEM_CLONES void softcap_tile(float* tile, std::int64_t n, float cap) {
 
 void load_tile(const TileSource& source, float* tile) {
     const std::int64_t width = padded(source.d);
-    if (source.type == DType::F32)
-        load_tile_fp32(static_cast<const float*>(source.data), source.stride, source.rows, source.d, tile, width);
-    else load_tile_bf16(static_cast<const std::uint16_t*>(source.data), source.stride, source.rows, source.d, tile, width);
+    by_type(source.type, load_fp32, load_bf16, load_fp16)(source, tile);
     if (width == source.d) return;
     for (std::int64_t r = 0; r < source.rows; ++r) std::fill(tile + r * width + source.d, tile + (r + 1) * width, 0.0F);
 }
@@ -134,9 +124,7 @@ void load_tile_transposed(const TileSource& source, float scale, float* tile, fl
 }
 
 void store_tile(const float* tile, const float* row_scale, const TileTarget& y) {
-    const std::int64_t width = padded(y.d);
-    if (y.type == DType::F32) store_tile_fp32(tile, width, row_scale, static_cast<float*>(y.data), y.stride, y.rows, y.d);
-    else store_tile_bf16(tile, width, row_scale, static_cast<std::uint16_t*>(y.data), y.stride, y.rows, y.d);
+    by_type(y.type, store_fp32, store_bf16, store_fp16)(tile, row_scale, y);
 }
 
 void mask_outside_band(float* tile, std::int64_t rows, std::int64_t first, std::int64_t last, float value) {

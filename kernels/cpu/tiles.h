@@ -13,7 +13,7 @@ inline constexpr std::int64_t kVector = 16;  ///< columns come in multiples of t
 
 [[nodiscard]] constexpr std::int64_t padded(std::int64_t columns) { return (columns + kVector - 1) / kVector * kVector; }
 
-/// `rows` rows of d elements that lie `stride` elements apart in a fp32 or bf16 matrix.
+/// `rows` rows of d elements that lie `stride` elements apart in a matrix of fp32, bf16 or fp16.
 struct TileSource {
     DType type;
     const void* data;

@@ -10,8 +10,8 @@ namespace tandem {
 
 /// Keys that `purpose` cannot do without; `path` is the configuration file, for the message.
 void check_required(const RunConfig& config, const std::string& path, Purpose purpose);
-/// Refuses values that are part of the interface and not built in this version, saying what works instead.
-void check_built(const RunConfig& config);
+/// Refuses values that are part of the interface and not built in this version for `purpose`, saying what works instead.
+void check_built(const RunConfig& config, Purpose purpose);
 /// Values that contradict each other.
 void check_values(const RunConfig& config);
 /// Paths that `purpose` opens must exist.

@@ -53,7 +53,7 @@ RunConfig parse_run_config(std::string_view text, const std::string& path, const
         apply(config, it->key, it->value, "command line");
     }
     check_required(config, path, purpose);
-    check_built(config);
+    check_built(config, purpose);
     check_values(config);
     check_paths(config, purpose);
     return config;

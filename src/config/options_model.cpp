@@ -13,7 +13,7 @@ void add_model_options(std::vector<Option>& table) {
                  "random: model.path may hold only config.json; weights come from training.seed and each tensor's name");
     model.choice("dtype", &ModelSection::dtype,
                  Words<DType>{{"bf16", DType::BF16}, {"fp32", DType::F32}, {"fp64", DType::F64}, {"fp16", DType::F16}},
-                 "type of the matrix products and of the frozen weights; fp64 needs device.backend = ref");
+                 "type of the matrix products and of the frozen weights; fp64 needs device.backend = ref; fp16 is for eval and generate");
 
     SectionRows<MethodSection> method("method", &RunConfig::method, table);
     method.choice("type", &MethodSection::type, Words<Method>{{"lora", Method::Lora}, {"full", Method::Full}, {"qlora", Method::QLora}},

@@ -114,7 +114,7 @@ LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& devi
     Context ctx = loaded.transformer->context();
     fill_weights(ctx, loaded.transformer->parameters(), *loaded.opened.base, *loaded.opened.adapter);
     for (const Parameter& p : loaded.transformer->parameters()) {
-        if (p.quantized) fill_blocks(ctx, loaded.transformer->group(), p, *loaded.opened.base);
+        if (p.quantized) fill_blocks(ctx, loaded.transformer->group(), p, *loaded.opened.base, config.model.dtype);
     }
     return loaded;
 }

@@ -41,4 +41,15 @@ std::int64_t first_non_finite(DType dtype, const std::byte* data, std::int64_t n
     });
 }
 
+void does_not_hold(std::string_view tensor, std::int64_t index, double value, DType dtype, std::string_view option) {
+    const std::string_view wider = dtype == DType::F16 ? "bf16 or fp32" : dtype == DType::BF16 ? "fp32" : "";
+    fail(Failure::Input, "{}: element {} is {}, which {} does not hold{}", tensor, index, value, name(dtype),
+         wider.empty() ? "" : fmt::format("; use {} {}", option, wider));
+}
+
+void refuse_stored(std::string_view tensor, std::int64_t index, double value, DType dtype, std::string_view option) {
+    if (std::isfinite(value)) does_not_hold(tensor, index, value, dtype, option);
+    fail(Failure::Input, "{} has a non-finite element at index {}: the file is damaged", tensor, index);
+}
+
 }  // namespace tandem

@@ -1,7 +1,6 @@
 #include "src/io/gguf_import.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "src/io/convert.h"
 #include "src/io/gguf_model.h"
@@ -31,18 +30,13 @@ public:
 
 private:
     void write(const GgufTensors::Tensor& tensor, std::uint64_t first_element) {
-        for (std::size_t i = 0; i < values_.size(); ++i) {
-            if (!std::isfinite(values_[i])) {
-                fail(Failure::Input, "{}: tensor '{}': element {} is {}", source_.path().string(), tensor.stored, first_element + i,
-                     values_[i]);
-            }
-            if (dtype_ == DType::F16 && std::abs(values_[i]) >= 65520.0F) {
-                fail(Failure::Input, "{}: tensor '{}': {} exceeds the range of fp16; import with --dtype bf16", source_.path().string(),
-                     tensor.stored, values_[i]);
-            }
-        }
         converted_.resize(values_.size() * size_of(dtype_));
         convert_elements(DType::F32, values_.data(), dtype_, converted_.data(), values_.size());
+        if (const auto bad = first_non_finite(dtype_, converted_.data(), static_cast<std::int64_t>(values_.size())); bad >= 0) {
+            refuse_stored(fmt::format("{}: tensor '{}'", source_.path().string(), tensor.stored),
+                          static_cast<std::int64_t>(first_element) + bad, static_cast<double>(values_[static_cast<std::size_t>(bad)]),
+                          dtype_, "--dtype");
+        }
         writer_.write(tensor.name, converted_, first_element * size_of(dtype_));
     }
 

@@ -18,6 +18,7 @@ public:
     std::vector<float> next(std::span<const std::int32_t> ids);
     [[nodiscard]] std::int64_t length() const { return length_; }
     [[nodiscard]] const ModelConfig& config() const { return model_.config(); }
+    [[nodiscard]] DType dtype() const { return model_.dtype(); }
 
 private:
     /// Logits of row `row` of x [own rows, hidden]: fp32 [vocabulary, padded], on the ranks of the last stage.

@@ -5,13 +5,16 @@
 #include <numeric>
 
 #include "kernels/base/philox.h"
+#include "src/model/not_finite.h"
 
 namespace tandem {
-namespace {}  // namespace
+
+void require_finite(std::span<const float> logits, DType dtype) {
+    const bool finite = std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); });
+    if (!finite) fail_not_finite("the model's logits are", dtype);
+}
 
 std::int32_t pick_token(std::span<const float> logits, const GenerateSettings& s, std::uint64_t position) {
-    const bool finite = std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); });
-    if (!finite) fail(Failure::Diverged, "the model's logits are not finite");
     const auto best = std::max_element(logits.begin(), logits.end());
     if (s.temperature <= 0) return static_cast<std::int32_t>(best - logits.begin());
     std::vector<double> weight(logits.size());
@@ -41,6 +44,7 @@ std::vector<std::int32_t> generate(Decoder& decoder, std::span<const std::int32_
         logits = decoder.next(prompt.subspan(first, std::min(kPromptChunk, prompt.size() - first)));
     std::vector<std::int32_t> out;
     while (static_cast<std::int64_t>(out.size()) < settings.max_new_tokens) {
+        require_finite(logits, decoder.dtype());
         const std::int32_t next = pick_token(logits, settings, out.size());
         if (std::find(settings.stop.begin(), settings.stop.end(), next) != settings.stop.end()) break;
         out.push_back(next);

@@ -22,11 +22,14 @@ struct GenerateSettings {
 };
 
 /// Continuation of `prompt` (at least one id). `on_token` sees every id as it comes and may end the text by returning false.
-/// Prompt and continuation together fit the decoder's cache. The same on every rank.
+/// Prompt and continuation together fit the decoder's cache. The same on every rank. Throws Diverged where logits are not finite.
 std::vector<std::int32_t> generate(Decoder& decoder, std::span<const std::int32_t> prompt, const GenerateSettings& settings,
                                    const std::function<bool(std::int32_t)>& on_token = {});
 
-/// Picks the next token from logits; `position` numbers the draw.
+/// Throws Diverged unless all logits, computed in `dtype`, are finite.
+void require_finite(std::span<const float> logits, DType dtype);
+
+/// Picks the next token from finite logits; `position` numbers the draw.
 std::int32_t pick_token(std::span<const float> logits, const GenerateSettings& settings, std::uint64_t position);
 
 }  // namespace tandem

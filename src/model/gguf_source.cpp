@@ -36,10 +36,9 @@ void GgufSource::read(const Parameter& p, const Box& box, DType dtype, std::byte
             const auto n = static_cast<std::size_t>(width);
             convert_elements(DType::F32, rows.data() + row * columns + left, dtype, out, n);
             if (const auto bad = first_non_finite(dtype, out, width); bad >= 0) {
-                fail(Failure::Input,
-                     "{}: tensor '{}' has a non-finite element at index {} as {}: the file is damaged, or its values exceed "
-                     "that type",
-                     tensors_.path().string(), tensors_.find(p.name)->stored, (first + row) * columns + left + bad, name(dtype));
+                refuse_stored(fmt::format("{}: tensor '{}'", tensors_.path().string(), tensors_.find(p.name)->stored),
+                              (first + row) * columns + left + bad,
+                              static_cast<double>(rows[static_cast<std::size_t>(row * columns + left + bad)]), dtype, kTypeOption);
             }
             out += n * size_of(dtype);
         }

@@ -47,9 +47,8 @@ void add_product(const Factors& f, std::int64_t first, std::int64_t rows, std::i
     }
 }
 
-[[noreturn]] void does_not_hold(const std::string& tensor, std::int64_t element, double value, DType dtype) {
-    fail(Failure::Input, "merged tensor '{}': element {} is {}, which {} does not hold{}", tensor, element, value, name(dtype),
-         dtype == DType::F16 ? "; take --dtype bf16 or fp32" : "");
+[[noreturn]] void refuse(const std::string& tensor, std::int64_t element, double value, DType dtype) {
+    does_not_hold(fmt::format("merged tensor '{}'", tensor), element, value, dtype, "--dtype");
 }
 
 void check_finite(const std::vector<float>& wide, DType dtype, const std::vector<std::byte>& narrow, const std::string& name,
@@ -59,7 +58,7 @@ void check_finite(const std::vector<float>& wide, DType dtype, const std::vector
     const auto bad = std::ranges::find_if_not(back, [](float x) { return std::isfinite(x); });
     if (bad == back.end()) return;
     const auto at = bad - back.begin();
-    does_not_hold(name, first + at, wide[static_cast<std::size_t>(at)], dtype);
+    refuse(name, first + at, wide[static_cast<std::size_t>(at)], dtype);
 }
 
 class Merge {
@@ -214,7 +213,7 @@ private:
             convert_elements(spec.dtype, narrow.data(), DType::F64, back.data(), back.size());
             for (std::size_t i = 0; i < wide.size(); ++i) {
                 if (std::isfinite(wide[i]) && !std::isfinite(back[i]))
-                    does_not_hold(name, first + static_cast<std::int64_t>(i), wide[i], spec.dtype);
+                    refuse(name, first + static_cast<std::int64_t>(i), wide[i], spec.dtype);
             }
             writer.write(name, narrow, static_cast<std::uint64_t>(first) * size_of(spec.dtype));
         }

@@ -1,10 +1,12 @@
 #include "src/model/quantized_weight.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/base/backend.h"
 #include "kernels/ops/quantization.h"
 #include "kernels/quant/four_bit.h"
+#include "src/io/convert.h"
 
 namespace tandem {
 namespace {
@@ -184,6 +186,16 @@ void put_scales(Context& ctx, const FourBitMatrix& m, const BlockScales& scales)
     put(ctx, &scales.offset, sizeof(float), m.offset);
 }
 
+/// A block's largest element is its scale, and what is dequantised into fp16 must be finite there.
+void require_range(const Parameter& p, const BlockScales& scales, DType compute) {
+    if (compute != DType::F16) return;
+    const std::vector<float> absmax = scales.double_quantized() ? dequantize_scales(scales) : scales.absmax;
+    const auto bad = std::ranges::find_if(absmax, [](float x) { return !std::isfinite(static_cast<float>(Float16(x))); });
+    if (bad == absmax.end()) return;
+    const std::int64_t first = (bad - absmax.begin()) * p.quantized->grid.block_size;
+    does_not_hold(fmt::format("tensor '{}', the scale of a block", p.name), first, static_cast<double>(*bad), compute, kTypeOption);
+}
+
 }  // namespace
 
 void allocate_blocks(DeviceMemory& memory, const QuantizationSpec& spec, Parameter& p) {
@@ -196,13 +208,14 @@ void allocate_blocks(DeviceMemory& memory, const QuantizationSpec& spec, Paramet
     m.offset = scales.allocate(p.name + " offset", DType::F32, {1});
 }
 
-void fill_blocks(Context& ctx, const TensorGroup& group, const Parameter& p, const WeightSource& source) {
+void fill_blocks(Context& ctx, const TensorGroup& group, const Parameter& p, const WeightSource& source, DType compute) {
     const FourBitMatrix& m = *p.quantized;
     CodeWriter writer(ctx, m.codes);
     const BlockScales scales = source.has_blocks(p) ? copy_blocks(p, source, writer) : quantize_values(group, p, source, writer);
     writer.flush();
     require(writer.written() == m.grid.code_bytes(), "parameter {}: {} bytes of codes for {}", p.name, writer.written(), m.codes.str());
     require(scales.double_quantized() == m.double_quantized(), "parameter {}: scales of another kind", p.name);
+    require_range(p, scales, compute);
     put_scales(ctx, m, scales);
 }
 

@@ -16,8 +16,8 @@ void allocate_blocks(DeviceMemory& memory, const QuantizationSpec& spec, Paramet
 /// Fills the blocks of this rank's box from the source's blocks, or from its values, which are quantised on the way through bounded
 /// staging (a few MiB of fp32, and the scales of the whole matrix). Every element has the code and scale that it has in the unsplit matrix.
 /// Where values are quantised, collective over the tensor-parallel ranks: with double quantisation scales depend on the whole matrix, of
-/// which each rank reads its part.
-void fill_blocks(Context&, const TensorGroup& group, const Parameter& p, const WeightSource& source);
+/// which each rank reads its part. `compute`: what they are dequantised into; a block whose values it does not hold is an Input error.
+void fill_blocks(Context&, const TensorGroup& group, const Parameter& p, const WeightSource& source, DType compute);
 
 /// The matrix of a weight in `dtype`: as it is, or dequantised into workspace that the caller's scope gives back.
 [[nodiscard]] Tensor dense(Context&, const Parameter& p, DType dtype);

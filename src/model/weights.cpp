@@ -114,8 +114,11 @@ void FileSource::read(const Parameter& p, const Box& box, DType dtype, std::byte
     files_->read(p, box, dtype, out);
     const std::int64_t bad = first_non_finite(dtype, out, box.shape.elements());
     if (bad < 0) return;
-    fail(Failure::Input, "{}: tensor '{}' has a non-finite element at index {} as {}: the file is damaged, or its values exceed that type",
-         files_->model.file_of(p.name).string(), p.name, GlobalIndex(p, box)(bad), name(dtype));
+    const std::int64_t index = GlobalIndex(p, box)(bad), columns = Extents(p.global).columns;
+    double stored = 0;
+    const Box element = box.shape.dims() == 2 ? Box{{index / columns, index % columns}, {1, 1}} : Box{{index}, {1}};
+    files_->read(p, element, DType::F64, reinterpret_cast<std::byte*>(&stored));
+    refuse_stored(fmt::format("{}: tensor '{}'", files_->model.file_of(p.name).string(), p.name), index, stored, dtype, kTypeOption);
 }
 
 bool FileSource::has_blocks(const Parameter& p) const { return files_->four_bit.find(p.name) != nullptr; }

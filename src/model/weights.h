@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/base/context.h"
@@ -14,6 +15,9 @@
 #include "src/model/model_config.h"
 
 namespace tandem {
+
+/// What chooses the type that weights are read in.
+inline constexpr std::string_view kTypeOption = "model.dtype";
 
 /// Gives the values of parameters, any box of them, in any floating-point type.
 class WeightSource {
@@ -44,7 +48,8 @@ public:
 [[nodiscard]] std::unique_ptr<StoredSource> open_model_weights(const std::filesystem::path& model);
 
 /// Safetensors files of a model or adapter directory, also with matrices in four-bit blocks as bitsandbytes keeps them. Each parameter that
-/// is asked for must be there with its shape (Input otherwise, naming file and tensor); a non-finite value or scale is an Input error.
+/// is asked for must be there with its shape (Input otherwise, naming file and tensor); a non-finite value or scale is an Input error, and
+/// so is a value that is none in the type that is asked for.
 class FileSource final : public StoredSource {
 public:
     explicit FileSource(const std::filesystem::path& directory);

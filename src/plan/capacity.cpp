@@ -147,6 +147,11 @@ MemoryPlan choose_plan(const PlanSubject& subject, std::size_t capacity) {
     return with_overlap(subject, std::move(plan), capacity);
 }
 
+void fail_for_memory(const std::string& who, const MemoryBytes& need, const Capacity& have, const std::string& help) {
+    fail(Failure::OutOfMemory, "out of memory, planned: {} needs {} bytes ({}), has {} ({}); {}{}", who, total(need),
+         human_bytes(total(need)), have.bytes, have.source, describe(need), help);
+}
+
 MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity) {
     MemoryPlan plan = choose_plan(subject, capacity.bytes);
     if (plan.peak() <= capacity.bytes) return plan;
@@ -158,8 +163,7 @@ MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity) 
     }
     if (help.empty())
         help = "; no smaller micro-batch, shorter sequence or recomputation of this run fits: `tandem plan` shows what each saves";
-    fail(Failure::OutOfMemory, "out of memory, planned: a rank needs {} bytes ({}), has {} ({}); {}{}", plan.peak(),
-         human_bytes(plan.peak()), capacity.bytes, capacity.source, describe(plan.bytes()), help);
+    fail_for_memory("a rank", plan.bytes(), capacity, help);
 }
 
 MemoryPlan agreed_plan(const PlanSubject& subject, MemoryPlan plan, Communicator& world) {

@@ -42,6 +42,9 @@ struct Suggestion {
 /// (see plan_memory()) as fits. It may not fit.
 [[nodiscard]] MemoryPlan choose_plan(const PlanSubject& subject, std::size_t capacity);
 
+/// Throws OutOfMemory, naming need, have and the kinds: `who` ("a rank") needs more than there is. `help` ends the message.
+[[noreturn]] void fail_for_memory(const std::string& who, const MemoryBytes& need, const Capacity& have, const std::string& help);
+
 /// choose_plan() of a run that is about to start. Throws OutOfMemory naming need, have, the largest kinds and what would help.
 [[nodiscard]] MemoryPlan plan_that_fits(const PlanSubject& subject, const Capacity& capacity);
 

@@ -28,6 +28,7 @@ struct Gpu {
 
     /// Rate that large matrix products of this type reach, flops a second.
     [[nodiscard]] double matmul_rate(DType type) const;
+    friend bool operator==(const Gpu&, const Gpu&) = default;
 };
 
 /// Measured rates of a collective: bytes -> 10^9 B/s (busbw of nccl-tests), ascending.
@@ -54,12 +55,13 @@ struct Hardware {
 
     [[nodiscard]] std::int64_t ranks() const { return nodes * static_cast<std::int64_t>(gpus.size()); }
     [[nodiscard]] const Gpu& gpu_of(std::int64_t rank) const { return gpus[static_cast<std::size_t>(rank) % gpus.size()]; }
+    friend bool operator==(const Hardware&, const Hardware&) = default;
 };
 
 /// Reads and checks a hardware file. Throws Configuration naming file, line and key.
 [[nodiscard]] Hardware load_hardware(const std::string& path);
 [[nodiscard]] Hardware parse_hardware(const std::string& text, const std::string& path);
-/// A file that parse_hardware reads back.
+/// A file that parse_hardware() reads back as the same.
 [[nodiscard]] std::string to_ini(const Hardware& hardware);
 
 }  // namespace tandem

@@ -49,7 +49,7 @@ RunPlan plan_run(const RunConfig& given, const Hardware& hardware, std::int64_t 
     plan.tokens_per_step = static_cast<double>(config.training.global_batch_size * config.data.max_seq_length);
     plan.flops_per_token = useful_flops_per_token(config, plan.memory, load_model_config(config.model.path));
     plan.mfu = utilisation(plan, hardware);
-    plan.assumptions = assumptions(hardware);
+    plan.assumptions = assumptions();
     if (plan.fits) return plan;
     for (auto& s : suggest_savings(subject, plan.memory, free)) {
         const double seconds = step_time(subject, s.plan, hardware).total();

@@ -43,8 +43,9 @@ std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware
     const std::size_t capacity = *std::min_element(plan.capacity.begin(), plan.capacity.end());
     if (plan.context > 0) text += row("driver, context", fmt::format("{:>12}", human_bytes(plan.context)));
     text += row("has", fmt::format("{:>12}: {}", human_bytes(capacity), plan.fits ? "fits" : "does NOT fit"));
-    text += fmt::format("\na step: {:.3g} s, {:.0f} tokens/s, {:.1f} % of the specified flops\n", plan.time.total(),
-                        plan.tokens_per_step / plan.time.total(), 100 * plan.mfu);
+    const double rate = plan.tokens_per_step / plan.time.total();
+    text += fmt::format("\na step: {:.3g} s, {:.{}f} tokens/s, {:.1f} % of the specified flops\n", plan.time.total(), rate,
+                        rate < 10 ? 3 : 0, 100 * plan.mfu);
     const StepTime& t = plan.time;
     for (const auto& [cause, seconds] : {std::pair{"compute", t.compute},
                                          {"recompute", t.recompute},
@@ -52,7 +53,7 @@ std::string to_text(const RunPlan& plan, const RunConfig& config, const Hardware
                                          {"bubble", t.bubble},
                                          {"optimizer", t.optimizer},
                                          {"offload", t.offload}}) {
-        if (seconds > 0) text += row(cause, fmt::format("{:.3g} s", seconds));
+        if (seconds > 1e-9 * t.total()) text += row(cause, fmt::format("{:.3g} s", seconds));
     }
     if (!plan.suggestions.empty()) text += "\nwhat would lower it\n";
     for (const auto& [s, seconds] : plan.suggestions) {

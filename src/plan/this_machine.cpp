@@ -47,9 +47,10 @@ double copy_bandwidth(int threads) {
 
 namespace {
 
-/// Two matrices of zeros and a third on a device, and the shortest time of `work` on them.
+/// Matrices of zeros on a device, n x n, and the shortest time of `work` on them: of at least three runs, and for `budget` seconds.
 template <class F>
-double least_seconds(Backend& backend, DType type, std::int64_t n, F&& work) {
+double least_seconds(Backend& backend, DType type, std::int64_t n, double budget, F&& work) {
+    constexpr int kRuns = 3;  // what a library prepares, it prepares in the first
     const auto stream = backend.make_stream();
     Arena arena(backend, MemoryKind::Activations, 3 * (static_cast<std::size_t>(n * n) * size_of(type) + Arena::kAlignment));
     Arena workspace(backend, MemoryKind::Workspace, std::size_t{256} << 20U);
@@ -59,7 +60,8 @@ double least_seconds(Backend& backend, DType type, std::int64_t n, F&& work) {
     ops::zero(ctx, b);
     stream->synchronize();
     double least = std::numeric_limits<double>::infinity();
-    for (const auto start = Clock::now(); seconds_since(start) < kSeconds;) {
+    const auto start = Clock::now();
+    for (int run = 0; run < kRuns || seconds_since(start) < budget; ++run) {
         const auto one = Clock::now();
         work(ctx, a, b, c);
         stream->synchronize();
@@ -68,21 +70,32 @@ double least_seconds(Backend& backend, DType type, std::int64_t n, F&& work) {
     return least;
 }
 
-/// Large enough that the device, not the start of its work, is measured.
-std::int64_t matrix_side(const Backend& backend) { return backend.name() == "cuda" ? 8192 : 1024; }
+struct Timing {
+    double side, seconds;
+};
+
+/// least_seconds() of matrices large enough that the device, not the start of its work, is measured: for most devices the largest.
+template <class F>
+Timing time_of_squares(Backend& backend, DType type, F&& work) {
+    constexpr std::int64_t kSmallest = 512, kLargest = 8192;
+    constexpr double kLongEnough = 10e-3;
+    std::int64_t n = kSmallest;
+    while (n < kLargest && least_seconds(backend, type, n, 0, work) < kLongEnough) n *= 2;
+    return {static_cast<double>(n), least_seconds(backend, type, n, kSeconds, work)};
+}
 
 }  // namespace
 
 double copy_bandwidth(Backend& backend) {
-    const std::int64_t n = matrix_side(backend);
     const auto copy = [](Context& ctx, const Tensor& a, const Tensor&, const Tensor& c) { ops::cast(ctx, a, c); };
-    return static_cast<double>(n * n) * size_of(DType::F32) / least_seconds(backend, DType::F32, n, copy) / 1e9;
+    const Timing t = time_of_squares(backend, DType::F32, copy);
+    return t.side * t.side * size_of(DType::F32) / t.seconds / 1e9;
 }
 
 double matmul_tflops(Backend& backend, DType type) {
-    const auto n = static_cast<double>(matrix_side(backend));
     const auto multiply = [](Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c) { ops::matmul(ctx, a, b, c); };
-    return 2 * n * n * n / least_seconds(backend, type, matrix_side(backend), multiply) / 1e12;
+    const Timing t = time_of_squares(backend, type, multiply);
+    return 2 * t.side * t.side * t.side / t.seconds / 1e12;
 }
 
 namespace {

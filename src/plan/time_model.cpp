@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "src/plan/capacity.h"
-
 namespace tandem {
 namespace {
 
@@ -116,8 +114,8 @@ double useful_flops_per_token(const RunConfig& config, const MemoryPlan& plan, c
     return weights + attention;
 }
 
-std::vector<std::string> assumptions(const Hardware& hardware) {
-    std::vector<std::string> sentences = {
+std::vector<std::string> assumptions() {
+    return {
         fmt::format("every sequence has data.max_seq_length tokens and every position is trained"),
         fmt::format("an op takes the longer of its arithmetic at the sustained matrix-product rate ({} of it for attention) and its memory "
                     "traffic at {} of the specified bandwidth",
@@ -125,10 +123,6 @@ std::vector<std::string> assumptions(const Hardware& hardware) {
         "collectives are rings through the slowest link of their group; those of a rank do not overlap with what it computes",
         "preparing data, validation and checkpoints are not counted",
     };
-    if (hardware.gpus.front().backend == "cuda")
-        sentences.emplace_back(fmt::format(
-            "the driver, the libraries and their buffers take {} MiB of a GPU besides, which has not been measured", kGpuContext >> 20U));
-    return sentences;
 }
 
 }  // namespace tandem

@@ -34,6 +34,6 @@ struct InstructionSeconds {
 [[nodiscard]] double useful_flops_per_token(const RunConfig& config, const MemoryPlan& plan, const ModelConfig& model);
 
 /// The sentences that say what the figures rest on.
-[[nodiscard]] std::vector<std::string> assumptions(const Hardware& hardware);
+[[nodiscard]] std::vector<std::string> assumptions();
 
 }  // namespace tandem

@@ -37,8 +37,12 @@ std::vector<std::byte> finite_values(const TrainedTensors& trained, std::size_t 
     const auto& [name, shape] = trained.tensors[tensor];
     const bool matrix = shape.dims() == 2;
     const std::int64_t k = bad - wide.begin(), width = matrix ? box.shape[1] : 1, columns = matrix ? shape[1] : 1;
-    fail(Failure::Diverged, "trained tensor '{}' has a non-finite element at index {}", name,
-         (box.offset[0] + k / width) * columns + (matrix ? box.offset[1] : 0) + k % width);
+    const std::int64_t index = (box.offset[0] + k / width) * columns + (matrix ? box.offset[1] : 0) + k % width;
+    double master = 0;
+    convert_elements(trained.dtype, source.data() + static_cast<std::size_t>(k) * size_of(trained.dtype), DType::F64, &master, 1);
+    // The checkpoint, which is there by now, has it as it is.
+    if (std::isfinite(master)) does_not_hold(fmt::format("trained tensor '{}'", name), index, master, dtype, "tandem export --dtype");
+    fail(Failure::Diverged, "trained tensor '{}' has a non-finite element at index {}", name, index);
 }
 
 std::vector<TensorSpec> specs(const TrainedTensors& trained, DType dtype) {

@@ -39,7 +39,7 @@ struct ResultRecipe {
 
 /// adapter_config.json and adapter_model.safetensors (fp32; see adapter_base.h for what it says of its base); or the base's config.json
 /// (its dtype adjusted), tokenizer files and the weights. Every rank writes its pieces. Complete or not at all. Refuses non-finite values
-/// (Diverged). Collective: what fails on one rank is thrown on all.
+/// (Diverged), and those that the type does not hold (Input). Collective: what fails on one rank is thrown on all.
 void write_result(Communicator& world, const TrainedTensors& trained, const ResultRecipe& recipe, const std::filesystem::path& directory);
 
 }  // namespace tandem

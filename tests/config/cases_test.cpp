@@ -95,7 +95,9 @@ constexpr Case kCases[] = {
     // What this version does not build.
     {"method.type = qlora\n", ""},
     {"quantization.block_size = 96\n", "run.ini:5: quantization.block_size = 96: expected a power of two, 32 to 4096"},
-    {"model.dtype = fp16\n", "model.dtype = fp16 is not built"},
+    {"model.dtype = fp16\n",
+     "run.ini:5: model.dtype = fp16 is not built for training, whose gradients would need dynamic loss scaling; use bf16"},
+    {"output.dtype = fp16\nmethod.type = full\n", ""},
     {"offload.weights = host\n", "offload.weights = host is not built"},
     {"offload.optimizer = host\n", "offload.optimizer = host is not built"},
     {"offload.activations = host\n", "offload.activations = host is not built"},

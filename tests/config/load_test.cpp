@@ -101,6 +101,17 @@ TEST_F(Load, EachSubcommandNeedsItsKeys) {
     EXPECT_NE(refusal("data.train = train.jsonl\ndata.cache = c\n", {}, Purpose::Prepare).find("model.path is missing"), std::string::npos);
 }
 
+TEST_F(Load, Fp16IsForSubcommandsThatDoNotTrain) {
+    const std::string text = kMinimal + "model.dtype = fp16\n";
+    for (const Purpose purpose : {Purpose::Eval, Purpose::Prepare}) EXPECT_EQ(refusal(text, {}, purpose), "");
+    for (const Purpose purpose : {Purpose::Train, Purpose::Plan}) {
+        const std::string said = refusal(text, {}, purpose);
+        for (const char* part :
+             {"model.dtype = fp16 is not built for training", "loss scaling", "bf16 or fp32", "eval and generate take fp16"})
+            EXPECT_NE(said.find(part), std::string::npos) << said;
+    }
+}
+
 TEST_F(Load, RanksAreLaidOutAndTheBatchIsCut) {
     const auto config = parse(kMinimal + "training.global_batch_size = 24\ntraining.micro_batch_size = 2\n");
     for (const auto& [ranks, accumulation] : std::vector<std::pair<int, int>>{{1, 12}, {2, 6}, {3, 4}, {4, 3}, {6, 2}, {12, 1}}) {

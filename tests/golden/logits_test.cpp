@@ -20,10 +20,11 @@ struct Case {
     friend std::ostream& operator<<(std::ostream& out, const Case& how) { return out << how.name; }
 };
 
-// References are stored as fp32. bf16: every activation is rounded to 8 bits, through two layers with a steep softmax.
+// References are stored as fp32. bf16: every activation is rounded to 8 bits, through two layers with a steep softmax; fp16 has three more.
 const Case kCases[] = {{"fp64_ref", DeviceBackend::Ref, DType::F64, 1e-7},
                        {"fp32_cpu", DeviceBackend::Cpu, DType::F32, 1e-5},
-                       {"bf16_cpu", DeviceBackend::Cpu, DType::BF16, 0.05}};
+                       {"bf16_cpu", DeviceBackend::Cpu, DType::BF16, 0.05},
+                       {"fp16_cpu", DeviceBackend::Cpu, DType::F16, 0.05 / 8}};
 
 const char* const kModels[] = {"llama_gqa",  "llama_tied", "llama3_rope", "mistral_window",
                                "qwen2_bias", "qwen3_norm", "llama2_mha",  "llama_head_dim"};

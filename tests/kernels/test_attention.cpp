@@ -138,7 +138,7 @@ TEST_P(AttentionOn, PackedSamplesDoNotSeeEachOther) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(, AttentionOn, testing::Values(DType::F64, DType::F32, DType::BF16),
+INSTANTIATE_TEST_SUITE_P(, AttentionOn, testing::Values(DType::F64, DType::F32, DType::BF16, DType::F16),
                          [](const auto& row) { return std::string(name(row.param)); });
 
 TEST(Attention, ImpossibleSamplesAreErrors) {

@@ -41,8 +41,11 @@ public:
         std::mt19937 generator(seed);
         std::normal_distribution<float> distribution;
         for (std::int64_t i = 0; i < x.elements(); ++i) {
-            if (type == DType::F32) x.data<float>()[i] = distribution(generator);
-            else x.data<BFloat16>()[i] = BFloat16(distribution(generator));
+            const float value = distribution(generator);
+            dispatch_float(type, [&](auto tag) {
+                using T = typename decltype(tag)::type;
+                x.data<T>()[i] = T(value);
+            });
         }
         return x;
     }
@@ -144,17 +147,38 @@ TEST(CpuMath, HyperbolicTangentIsAccurate) {
     EXPECT_EQ(cpu::tanh_fast(1e-20F), 1e-20F);
 }
 
-TEST(CpuMath, RoundingToBf16IsTheTypesOwn) {
+TEST(CpuMath, RoundingToSixteenBitsIsTheTypesOwn) {
     for (std::uint32_t high = 0; high < 0x10000U; ++high) {
-        for (const std::uint32_t low : {0U, 1U, 0x7fffU, 0x8000U, 0x8001U, 0xffffU}) {
+        for (const std::uint32_t low : {0U, 1U, 0xfffU, 0x1000U, 0x1001U, 0x3000U, 0x7fffU, 0x8000U, 0x8001U, 0xffffU}) {
             const auto value = std::bit_cast<float>(high << 16U | low);
-            ASSERT_EQ(cpu::narrow(value), BFloat16(value).bits) << std::hex << high << ' ' << low;
+            std::uint16_t bf16 = 0;
+            Float16 fp16;
+            cpu::narrow(value, bf16);
+            cpu::narrow(value, fp16);
+            ASSERT_EQ(bf16, BFloat16(value).bits) << std::hex << high << ' ' << low;
+            ASSERT_EQ(fp16.bits, Float16(value).bits) << std::hex << high << ' ' << low;
+        }
+    }
+}
+
+/// Lane by lane and number by number, for everything that fp16 has.
+TEST(CpuMath, WideningFp16IsTheTypesOwn) {
+    constexpr std::uint32_t kAll = 0x10000U;
+    std::vector<Float16> x(kAll);
+    for (std::uint32_t bits = 0; bits < kAll; ++bits) x[bits].bits = static_cast<std::uint16_t>(bits);
+    for (std::uint32_t first = 0; first < kAll; first += cpu::kLanes) {
+        cpu::Vector lanes;
+        cpu::load_vector(x.data() + first, lanes);
+        for (std::uint32_t i = 0; i < cpu::kLanes; ++i) {
+            const auto want = std::bit_cast<std::uint32_t>(static_cast<float>(x[first + i]));
+            ASSERT_EQ(std::bit_cast<std::uint32_t>(float{lanes[i]}), want) << std::hex << first + i;
+            ASSERT_EQ(std::bit_cast<std::uint32_t>(cpu::widen(x[first + i])), want) << std::hex << first + i;
         }
     }
 }
 
 TEST(CpuThreads, SumsAreTheSameBitsForEveryNumberOfThreads) {
-    for (const auto type : {DType::F32, DType::BF16}) {
+    for (const auto type : {DType::F32, DType::BF16, DType::F16}) {
         const auto one = row_sums(1, type);
         for (const int threads : {2, 3, 7}) {
             const auto several = row_sums(threads, type);
@@ -205,7 +229,7 @@ TEST(CpuMatmul, WidenedProductEqualsTheFp32Product) {
 
 TEST(CpuMatmul, AFewRowsEqualTheGeneralProduct) {
     Host host(2);
-    for (const auto type : {DType::F32, DType::BF16}) {
+    for (const auto type : {DType::F32, DType::BF16, DType::F16}) {
         const Tensor w = host.normal(type, {67, 333}, 1), x = host.normal(type, {8, 333}, 2);
         const Tensor all = host.zeros(DType::F32, {8, 67}), few = host.zeros(DType::F32, {8, 67});
         ops::matmul(host.ctx, Operand{x}, transposed(w), all, 0.5);

@@ -19,7 +19,7 @@ struct Row {
 std::vector<Row> rows() {
     std::vector<Row> all;
     for (const int threads : {1, 3})
-        for (const DType type : {DType::F32, DType::BF16})
+        for (const DType type : {DType::F32, DType::BF16, DType::F16})
             for (const auto& op_case : op_cases()) all.push_back({threads, type, &op_case});
     return all;
 }

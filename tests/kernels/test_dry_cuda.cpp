@@ -17,7 +17,7 @@ struct Row {
 /// What an op takes may depend on its sizes and its type: every case, in fp32 and one 16-bit type.
 std::vector<Row> rows() {
     std::vector<Row> all;
-    for (const DType type : {DType::F32, DType::BF16})
+    for (const DType type : {DType::F32, DType::BF16, DType::F16})
         for (const auto& op_case : op_cases()) all.push_back({type, &op_case});
     return all;
 }

@@ -19,13 +19,15 @@ std::vector<double> normalised(Device& device, DType type, double weight_offset)
 
 // A quarter of the numbers differ where x rstd is rounded and should not be, or the other way round.
 TEST(Rounding, RmsnormRoundsBeforeTheWeightWhereThereIsNoOffset) {
-    for (const double offset : {0.0, 1.0}) {
-        for (const Candidate& candidate : reference_and_candidates()) {
-            Device device(candidate.make()), reference;
-            const auto got = normalised(device, DType::BF16, offset), expected = normalised(reference, DType::BF16, offset);
-            std::size_t different = 0;
-            for (std::size_t i = 0; i < got.size(); ++i) different += got[i] == expected[i] ? 0 : 1;
-            EXPECT_LE(different, got.size() / 50) << candidate.name << " offset " << offset;
+    for (const DType type : {DType::BF16, DType::F16}) {
+        for (const double offset : {0.0, 1.0}) {
+            for (const Candidate& candidate : reference_and_candidates()) {
+                Device device(candidate.make()), reference;
+                const auto got = normalised(device, type, offset), expected = normalised(reference, type, offset);
+                std::size_t different = 0;
+                for (std::size_t i = 0; i < got.size(); ++i) different += got[i] == expected[i] ? 0 : 1;
+                EXPECT_LE(different, got.size() / 50) << candidate.name << " " << name(type) << " offset " << offset;
+            }
         }
     }
 }

@@ -1,16 +1,16 @@
 // Evaluation and generation give what one rank gives, however the ranks share the model.
 #include <gtest/gtest.h>
 
-#include <fstream>
+#include <memory>
 #include <set>
 
 #include "tests/support/figures.h"
 #include "tests/support/program.h"
+#include "tests/support/text_model.h"
 
 namespace tandem::test {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr double kLoss = 1e-6, kExactLoss = 1e-12;  ///< relative
@@ -25,39 +25,20 @@ void PrintTo(const Layout& layout, std::ostream* out) { *out << layout.name; }
 
 const Arguments kTensor = {"--parallel.tensor", "2"}, kPipeline = {"--parallel.pipeline", "2"};
 
-/// A model of five layers with a tokenizer of 257 bytes, which no number of ranks divides, and weights of one training step.
 class Layouts : public testing::TestWithParam<Layout> {
 protected:
-    static void SetUpTestSuite() {
-        scratch_ = std::make_unique<Scratch>();
-        const fs::path tiny = source_directory() / "configs/tiny", start = *scratch_ / "start";
-        fs::create_directory(start);
-        for (const auto* file : {"tokenizer.json", "tokenizer_config.json"}) fs::copy_file(tiny / file, start / file);
-        json config = json::parse(read_text(tiny / "config.json"));
-        config.update({{"hidden_size", 48}, {"intermediate_size", 80}, {"num_hidden_layers", 5}, {"initializer_range", 0.2}});
-        config.update({{"num_attention_heads", 4}, {"num_key_value_heads", 2}});
-        std::ofstream(start / "config.json") << config.dump();
-        std::ofstream(*scratch_ / "run.ini") << "[data]\nmax_seq_length = 48\nformat = tokenized\n[training]\nglobal_batch_size = 4\n";
-        run_well(words("train", start) + Arguments{"--model.init", "random", "--method.type", "full", "--output.dtype", "fp32",
-                                                   "--training.max_steps", "1", "--output.dir", *scratch_ / "run"});
-    }
-    static void TearDownTestSuite() { scratch_.reset(); }
+    static void SetUpTestSuite() { model_ = std::make_unique<TextModel>(); }
+    static void TearDownTestSuite() { model_.reset(); }
 
-    static fs::path model() { return scratch_->path() / "run/model"; }
-    static Arguments words(const std::string& command, const fs::path& model) {
-        const auto data = (source_directory() / "tests/golden/models/llama2_mha/data.jsonl").string();
-        return {command, *scratch_ / "run.ini", "--model.path", model.string(), "--data.train", data, "--data.validation", data};
-    }
     static json evaluate(const Arguments& options, const Launch& launch) {
-        return json::parse(
-            run_well(words("eval", model()) + Arguments{"--json", "--output.dir", *scratch_ / "eval"} + options, launch).out);
+        return json::parse(run_well(model_->words("eval") + Arguments{"--json", "--output.dir", *model_ / "eval"} + options, launch).out);
     }
     static std::string generate(const Arguments& options, const Launch& launch) {
-        const Arguments words = {"generate", "--model", model().string(), "--prompt", "A rank ", "--max-new-tokens", "24"};
+        const Arguments words = {"generate", "--model", model_->directory().string(), "--prompt", "A rank ", "--max-new-tokens", "24"};
         return run_well(words + Arguments{"--model.dtype", "fp32"} + options, launch).out;
     }
 
-    static inline std::unique_ptr<Scratch> scratch_;
+    static inline std::unique_ptr<TextModel> model_;
 };
 
 class Evaluation : public Layouts {};

@@ -20,6 +20,7 @@ struct Kitchen {
     double heat = 0.5;
     std::string side = "up";
     DType dtype = DType::BF16;
+    std::optional<std::uint64_t> room;
     bool json = false;
     std::vector<Override> overrides;
 };
@@ -43,6 +44,7 @@ protected:
             .option("heat", kitchen.heat, 0, 1, "how hot")
             .choice("side", kitchen.side, {"up", "over"}, "which side is sunny")
             .choice("dtype", kitchen.dtype, {DType::BF16, DType::F32}, "the type")
+            .bytes("room", kitchen.room, "all", "on the stove")
             .flag("json", kitchen.json, "for machines");
         if (with_configuration) line.configuration(kitchen.overrides);
         return line;
@@ -68,8 +70,8 @@ protected:
 };
 
 TEST_F(Options, ValuesReachTheirTargets) {
-    ASSERT_TRUE(parse(
-        {"--fat=oil", "iron", "--eggs", "3", "--heat", "0.25", "--side=over", "--dtype", "fp32", "--json", "--lid", "glass", "--seed=7"}));
+    ASSERT_TRUE(parse({"--fat=oil", "iron", "--eggs", "3", "--heat", "0.25", "--side=over", "--dtype", "fp32", "--json", "--lid", "glass",
+                       "--seed=7", "--room", "2KiB"}));
     EXPECT_EQ(kitchen.pan, "iron");
     EXPECT_EQ(kitchen.fat, "oil");
     EXPECT_EQ(kitchen.lid, "glass");
@@ -78,6 +80,7 @@ TEST_F(Options, ValuesReachTheirTargets) {
     EXPECT_EQ(kitchen.heat, 0.25);
     EXPECT_EQ(kitchen.side, "over");
     EXPECT_EQ(kitchen.dtype, DType::F32);
+    EXPECT_EQ(kitchen.room, 2048U);
     EXPECT_TRUE(kitchen.json);
     EXPECT_TRUE(eggs_given);
 }
@@ -129,6 +132,7 @@ TEST_F(Options, BadForms) {
     expect_refusal({"iron", "--heat", "-0.1"}, "option '--heat': found '-0.1'");
     expect_refusal({"iron", "--side", "ovr"}, "found 'ovr', expected up or over; did you mean 'over'?");
     expect_refusal({"iron", "--dtype", "fp64"}, "found 'fp64', expected bf16 or fp32");
+    expect_refusal({"iron", "--room", "much"}, "found 'much', expected a number of bytes");
 }
 
 TEST_F(Options, HelpWinsOverWhatIsMissing) {

@@ -58,8 +58,20 @@ TEST(Generate, ASeedGivesTheSameDraws) {
 TEST(Generate, NonFiniteLogitsAreAnError) {
     const std::vector<float> bad = {0.0F, std::numeric_limits<float>::quiet_NaN()};
     const std::vector<float> infinite = {0.0F, std::numeric_limits<float>::infinity()};
-    EXPECT_THROW(pick_token(infinite, {}, 0), Error);
-    EXPECT_THROW(pick_token(bad, {}, 0), Error);
+    EXPECT_NO_THROW(require_finite(kLogits, DType::F16));
+    for (const auto& logits : {bad, infinite}) {
+        for (const DType dtype : {DType::BF16, DType::F16}) {
+            try {
+                require_finite(logits, dtype);
+                ADD_FAILURE() << "nothing was thrown";
+            } catch (const Error& error) {
+                EXPECT_EQ(error.failure(), Failure::Diverged);
+                const std::string said = error.what();
+                EXPECT_NE(said.find("logits are not finite"), std::string::npos) << said;
+                EXPECT_EQ(said.find("fp16 overflowed") != std::string::npos, dtype == DType::F16) << said;
+            }
+        }
+    }
 }
 
 TEST(Generate, StopsAtAStopTokenAndAtTheLimit) {

@@ -74,7 +74,7 @@ struct Filled {
         p.quantized = FourBitMatrix{
             .type = spec.type, .grid = grid_of(global, box, spec.block_size), .codes = {}, .absmax = {}, .nested = {}, .offset = {}};
         allocate_blocks(memory, spec, p);
-        fill_blocks(ctx, TensorGroup(group), p, source);
+        fill_blocks(ctx, TensorGroup(group), p, source, DType::F32);
     }
     [[nodiscard]] std::vector<float> values() {
         const Tensor matrix = dense(ctx, p, DType::F32);

@@ -70,15 +70,58 @@ TEST(Hardware, MistakesAreNamed) {
     expect_refused(gpu + "[measured]\nall_reduce = 1MiB\n", {"card.ini:6", "BYTES:RATE"});
 }
 
+/// Every key, away from its default, and cards that differ.
+constexpr const char* kEveryKey = R"(
+[hardware]
+name = of every kind
+nodes = 3
+[gpu]
+name = one
+backend = cpu
+memory = 24GiB
+reserved = 512MiB
+bf16_tflops = 71
+fp16_tflops = 70
+fp32_tflops = 35.5
+sustained_tflops = 60
+memory_bandwidth = 936
+power = 350
+price = 0.2
+1.name = other
+1.memory = 12GiB
+[node]
+gpus = 4
+link = bridge
+link_bandwidth = 13
+link_latency = 7
+p2p = no
+bridge_pairs = 0-1,2-3
+bridge_bandwidth = 50
+host_bandwidth = 11
+host_memory_bandwidth = 90
+host_memory = 128GiB
+[network]
+bandwidth = 12.5
+latency = 9
+gpudirect = no
+all_reduce = 1MiB:3.5, 1GiB:6
+send = 1KiB:0.5
+[measured]
+all_gather = 1MiB:13.5
+matmul = 1x2x3:4
+attention = 5x6x7:8
+)";
+
 TEST(Hardware, AWrittenFileReadsBack) {
-    const Hardware h = parse_hardware(kTwoCards, "card.ini");
-    const Hardware again = parse_hardware(to_ini(h), "written.ini");
-    EXPECT_EQ(again.name, h.name);
-    EXPECT_EQ(again.ranks(), h.ranks());
-    EXPECT_EQ(again.gpus[0].memory, h.gpus[0].memory);
-    EXPECT_EQ(again.gpus[0].bf16_tflops, h.gpus[0].bf16_tflops);
-    EXPECT_EQ(again.link_bandwidth, h.link_bandwidth);
-    EXPECT_EQ(again.node_rates, h.node_rates);
+    for (const char* text : {kTwoCards, kEveryKey}) {
+        const Hardware h = parse_hardware(text, "card.ini");
+        EXPECT_EQ(parse_hardware(to_ini(h), "written.ini"), h) << to_ini(h);
+    }
+    Hardware alone;
+    alone.gpus.resize(1);
+    alone.gpus[0].memory = 1;
+    alone.gpus[0].bf16_tflops = alone.gpus[0].memory_bandwidth = 0.1;
+    EXPECT_EQ(parse_hardware(to_ini(alone), "written.ini"), alone) << to_ini(alone);
 }
 
 }  // namespace

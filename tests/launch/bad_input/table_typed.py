@@ -104,6 +104,7 @@ CASES = [
     ("generate: model not there", nothing, "generate --model nowhere --prompt x", 2, ["nowhere"]),
     ("generate: adapter not there", nothing, "generate --model model --adapter nowhere --prompt x", 2, ["nowhere"]),
     ("generate: negative temperature", nothing, "generate --model model --prompt x --temperature -1", 2, ["temperature", "-1"]),
+    ("generate: bytes without a meaning", nothing, "generate --model model --prompt x --device.memory_limit much", 2, ["much", "24GiB"]),
     ("import: file not there", nothing, "import nowhere.gguf new", 2, ["nowhere.gguf"]),
     ("import: target is not empty", nothing, "import model.gguf model", 2, ["model", "not empty"]),
     ("import: target is a file", nothing, "import model.gguf run.ini", 2, ["run.ini"]),
