@@ -18,8 +18,10 @@ namespace tandem {
 class Backend {
 public:
     virtual ~Backend() = default;
-    [[nodiscard]] virtual std::string_view name() const = 0;       ///< "ref", "cpu", ...
-    [[nodiscard]] virtual std::string description() const = 0;     ///< one line for logs: processor, instruction set, threads
+    [[nodiscard]] virtual std::string_view name() const = 0;    ///< "ref", "cpu", ...
+    [[nodiscard]] virtual std::string description() const = 0;  ///< one line for logs: processor, instruction set, threads
+    /// One line on how work reached the device so far; empty where there is nothing to say.
+    [[nodiscard]] virtual std::string work_summary() const { return ""; }
     [[nodiscard]] virtual bool supports(DType compute) const = 0;  ///< can be `model.dtype`
 
     // Memory and order. reserve() throws OutOfMemory; copies are enqueued on the stream.

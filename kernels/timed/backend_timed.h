@@ -12,6 +12,7 @@ public:
 
     [[nodiscard]] std::string_view name() const override { return device_->name(); }
     [[nodiscard]] std::string description() const override { return device_->description(); }
+    [[nodiscard]] std::string work_summary() const override { return device_->work_summary(); }
     [[nodiscard]] bool supports(DType compute) const override { return device_->supports(compute); }
     void* reserve(std::size_t bytes) override { return device_->reserve(bytes); }
     void unreserve(void* base, std::size_t bytes) noexcept override { device_->unreserve(base, bytes); }

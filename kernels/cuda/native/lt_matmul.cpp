@@ -84,6 +84,28 @@ private:
     }
 };
 
+/// One product as it is enqueued.
+struct Multiplication {
+    cublasLtMatmulDescOpaque_t description;
+    cublasLtMatrixLayoutOpaque_t first, second, result;
+    Algorithm algorithm;
+    cublasLtHandle_t library;
+    const void *a, *b;
+    void *c, *workspace;
+    float alpha;
+    float keep;  ///< of c; with 0, c is not read
+};
+static_assert(sizeof(Multiplication) == sizeof(cublasLtMatmulDescOpaque_t) + 3 * sizeof(cublasLtMatrixLayoutOpaque_t) + sizeof(Algorithm) +
+                                            5 * sizeof(void*) + 2 * sizeof(float),
+              "compared by its bytes, so that none may be padding");
+
+Status multiply(const void* bytes, NativeStream stream) {
+    // cuBLASLt wants descriptors that it may write to.
+    Multiplication x = *static_cast<const Multiplication*>(bytes);
+    return status_of(cublasLtMatmul(x.library, &x.description, &x.alpha, x.b, &x.first, x.a, &x.second, &x.keep, x.c, &x.result, x.c,
+                                    &x.result, &x.algorithm, x.workspace, kMatmulWorkspace, stream));
+}
+
 }  // namespace
 
 Product::Product(const Operand& a, const Operand& b, const Tensor& c)
@@ -154,12 +176,19 @@ void LtMatmul::run(Context& ctx, const Operand& a, const Operand& b, const Tenso
     Problem problem(a, b, c);
     // Given back when this returns, before the product has run: whatever takes these bytes next runs behind it in the same stream.
     const ArenaScope scope(ctx.workspace);
-    void* workspace = take_matmul_workspace(ctx).raw();
-    const auto scale = static_cast<float>(alpha);
-    const float keep = write == Write::Accumulate ? 1.0F : 0.0F;  // with 0, c is not read
-    check(cublasLtMatmul(handle_, &problem.description, &scale, b.x.raw(), &problem.first, a.x.raw(), &problem.second, &keep, c.raw(),
-                         &problem.result, c.raw(), &problem.result, &algorithm, workspace, kMatmulWorkspace, native(ctx.stream)),
-          "matmul", {a.x, b.x, c});
+    const Multiplication what{.description = problem.description,
+                              .first = problem.first,
+                              .second = problem.second,
+                              .result = problem.result,
+                              .algorithm = algorithm,
+                              .library = handle_,
+                              .a = a.x.raw(),
+                              .b = b.x.raw(),
+                              .c = c.raw(),
+                              .workspace = take_matmul_workspace(ctx).raw(),
+                              .alpha = static_cast<float>(alpha),
+                              .keep = write == Write::Accumulate ? 1.0F : 0.0F};
+    check(queue(ctx.stream)->enqueue({"matmul", multiply, std::as_bytes(std::span(&what, 1))}), "matmul", {a.x, b.x, c});
 }
 
 std::unique_ptr<MatrixProducts> make_matrix_products() { return std::make_unique<LtMatmul>(); }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "kernels/cuda/check.h"
 #include "kernels/cuda/scratch.h"
 #include "kernels/cuda/stream.h"
 #include "tests/support/emulator/memory.h"
@@ -57,13 +58,44 @@ std::string multiply(const Operand& a, const Operand& b, const Tensor& c, float 
     return "";
 }
 
+/// An operand or result, without padding.
+struct Matrix {
+    explicit Matrix(const Tensor& x, Transpose transpose_ = Transpose::No)
+        : data(x.raw()),
+          rows(x.extent(0)),
+          columns(x.extent(1)),
+          stride(x.row_stride()),
+          dtype(static_cast<std::int64_t>(x.dtype())),
+          transpose(static_cast<std::int64_t>(transpose_)) {}
+    [[nodiscard]] Tensor tensor() const { return {data, static_cast<DType>(dtype), {rows, columns}, stride}; }
+    [[nodiscard]] Operand operand() const { return {tensor(), static_cast<Transpose>(transpose)}; }
+
+    void* data;
+    std::int64_t rows, columns, stride, dtype, transpose;
+};
+
+struct Multiplication {
+    Matrix a, b, c;
+    double alpha;
+    std::int64_t write;
+};
+static_assert(sizeof(Multiplication) == 20 * 8);
+
+Status enqueue_product(const void* bytes, NativeStream stream) {
+    const Multiplication x = *static_cast<const Multiplication*>(bytes);
+    stream->push(
+        [x] { return multiply(x.a.operand(), x.b.operand(), x.c.tensor(), static_cast<float>(x.alpha), static_cast<Write>(x.write)); });
+    return {};
+}
+
 /// Plain loops: what a product is, not how a GPU does it.
 class EmulatedProducts final : public MatrixProducts {
 public:
     void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override {
         const ArenaScope scope(ctx.workspace);
         take_matmul_workspace(ctx);
-        native(ctx.stream)->push([=] { return multiply(a, b, c, static_cast<float>(alpha), write); });
+        const Multiplication what{Matrix(a.x, a.transpose), Matrix(b.x, b.transpose), Matrix(c), alpha, static_cast<std::int64_t>(write)};
+        check(queue(ctx.stream)->enqueue({"matmul", enqueue_product, std::as_bytes(std::span(&what, 1))}), "matmul", {a.x, b.x, c});
     }
 };
 
