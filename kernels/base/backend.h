@@ -43,6 +43,7 @@ public:
     virtual void dropout(Context&, const DropoutMask& mask, const Tensor& row_ids, const Tensor& x, const Tensor& y) = 0;
     // matmul.h, bias.h
     virtual void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) = 0;
+    virtual void matmul_bias(Context&, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) = 0;
     virtual void bias_add(Context&, const Tensor& bias, const Tensor& y) = 0;
     virtual void bias_backward(Context&, const Tensor& dy, const Tensor& dbias) = 0;
     // quantization.h
