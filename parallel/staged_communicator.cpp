@@ -135,6 +135,7 @@ void StagedCommunicator::send(Stream& stream, const Tensor& x, int peer, int tag
 void StagedCommunicator::recv(Stream& stream, const Tensor& x, int peer, int tag) {
     check_operand("recv", x);
     check_peer("recv", peer, size());
+    stream.submit();  // the device has that to do while this rank waits for another
     const auto nothing = [](const Chunk&) {};
     const auto staged = [&](const Chunk& c) { return c.buffer.at(0, x.dtype(), {c.count}); };
     in_chunks(

@@ -18,8 +18,10 @@ namespace tandem {
 class Backend {
 public:
     virtual ~Backend() = default;
-    [[nodiscard]] virtual std::string_view name() const = 0;       ///< "ref", "cpu", ...
-    [[nodiscard]] virtual std::string description() const = 0;     ///< one line for logs: processor, instruction set, threads
+    [[nodiscard]] virtual std::string_view name() const = 0;    ///< "ref", "cpu", ...
+    [[nodiscard]] virtual std::string description() const = 0;  ///< one line for logs: processor, instruction set, threads
+    /// One line on how work reached the device so far; empty where there is nothing to say.
+    [[nodiscard]] virtual std::string work_summary() const { return ""; }
     [[nodiscard]] virtual bool supports(DType compute) const = 0;  ///< can be `model.dtype`
 
     // Memory and order. reserve() throws OutOfMemory; copies are enqueued on the stream.
@@ -41,6 +43,7 @@ public:
     virtual void dropout(Context&, const DropoutMask& mask, const Tensor& row_ids, const Tensor& x, const Tensor& y) = 0;
     // matmul.h, bias.h
     virtual void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) = 0;
+    virtual void matmul_bias(Context&, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) = 0;
     virtual void bias_add(Context&, const Tensor& bias, const Tensor& y) = 0;
     virtual void bias_backward(Context&, const Tensor& dy, const Tensor& dbias) = 0;
     // quantization.h

@@ -34,10 +34,15 @@ struct PluginFacts {
 /// Asking for free memory makes this process take some hundred MiB of every card, until it ends.
 enum class Examine : std::uint8_t { Facts, FreeMemory };
 
+/// How a device is to be used.
+struct DeviceOptions {
+    bool graphs = false;  ///< device.graphs: work that comes again is handed over as one
+};
+
 struct BackendPlugin {
     const char* abi;  ///< first, so that a table of any version can be refused
     /// Throws Error: Configuration where there is no such device, Run for what the device's library reports.
-    std::unique_ptr<Backend> (*make)(int device);
+    std::unique_ptr<Backend> (*make)(int device, const DeviceOptions& options);
     /// Does not throw for what is wrong with the machine: that is in `failure`.
     PluginFacts (*examine)(Examine what);
 };

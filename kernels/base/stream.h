@@ -17,6 +17,8 @@ public:
     virtual void record(Event& event) = 0;      ///< marks everything enqueued so far
     virtual void wait(const Event& event) = 0;  ///< later work on this stream waits for the mark; the host does not
     virtual void synchronize() = 0;             ///< blocks the host until the stream is empty
+    /// Hands over work that is still held back: called before the host waits for something else than this stream.
+    virtual void submit() {}
 };
 
 }  // namespace tandem

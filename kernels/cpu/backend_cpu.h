@@ -36,6 +36,7 @@ public:
     void axpy(Context&, double alpha, const Tensor& x, const Tensor& y) override;
     void dropout(Context&, const DropoutMask& mask, const Tensor& row_ids, const Tensor& x, const Tensor& y) override;
     void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
+    void matmul_bias(Context&, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) override;
     void bias_add(Context&, const Tensor& bias, const Tensor& y) override;
     void bias_backward(Context&, const Tensor& dy, const Tensor& dbias) override;
     void dequantize(Context&, const FourBitMatrix& w, const Tensor& y) override;

@@ -16,6 +16,15 @@ DryCpuBackend::~DryCpuBackend() = default;
 
 void DryCpuBackend::matmul(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) {
     DryBackend::matmul(ctx, a, b, c, alpha, write);
+    rehearse_matmul(ctx, a, b, c, alpha, write);
+}
+
+void DryCpuBackend::matmul_bias(Context& ctx, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) {
+    DryBackend::matmul_bias(ctx, a, b, bias, c);
+    rehearse_matmul(ctx, a, b, c, 1.0, Write::Accumulate);
+}
+
+void DryCpuBackend::rehearse_matmul(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) {
     omp_set_num_threads(threads_);  // oneDNN's choice, and so its scratchpad, depends on it
     switch (cpu::route_of(a, b)) {
         case cpu::Route::Gemv: return;

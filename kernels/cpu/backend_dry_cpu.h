@@ -20,6 +20,7 @@ public:
     }
 
     void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
+    void matmul_bias(Context&, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) override;
     void rmsnorm_backward(Context&, const RmsNorm& norm, const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& rstd,
                           const Tensor& dx, Write write, const Tensor& dw) override;
     void attention(Context&, const Attention& params, const Segments& segments, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -33,6 +34,7 @@ public:
     void sum_of_squares(Context&, const Tensor& x, const Tensor& sum) override;
 
 private:
+    void rehearse_matmul(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write);
     int threads_;
     std::unique_ptr<cpu::OneDnnMatmul> onednn_;
 };

@@ -41,7 +41,7 @@ void CudaBackend::adamw_8bit(Context& ctx, const AdamW& params, const Tensor& gr
                                     .m_absmax = moments.m_absmax.data<float>(),
                                     .v_absmax = moments.v_absmax.data<float>(),
                                     .master = master.data<float>()};
-    cuda::check(cuda::launch_adamw_8bit(step, grad_scale.data<double>(), state, codes, cuda::native(ctx.stream)), "adamw_8bit",
+    cuda::check(cuda::launch_adamw_8bit(step, grad_scale.data<double>(), state, codes, cuda::queue(ctx.stream)), "adamw_8bit",
                 {grad, moments.m, moments.v, master});
 }
 

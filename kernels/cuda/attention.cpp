@@ -58,7 +58,7 @@ void CudaBackend::attention(Context& ctx, const Attention& params, const Segment
     const cuda::AttentionInputs in{cuda::rows(op, q), cuda::rows(op, k), cuda::rows(op, v)};
     const auto out = cuda::rows(op, o);
     const auto launch = cuda::on_tensor_cores(shape, {in.q, in.k, in.v, out}) ? cuda::launch_attention : cuda::launch_plain_attention;
-    cuda::check(launch(shape, in, out, lse.data<float>(), cuda::native(ctx.stream)), op, {q, k, v, o, lse});
+    cuda::check(launch(shape, in, out, lse.data<float>(), cuda::queue(ctx.stream)), op, {q, k, v, o, lse});
 }
 
 void CudaBackend::attention_backward(Context& ctx, const Attention& params, const Segments& segments, const Tensor& d_o, const Tensor& q,
@@ -69,7 +69,7 @@ void CudaBackend::attention_backward(Context& ctx, const Attention& params, cons
     const cuda::AttentionInputs in{cuda::rows(op, q), cuda::rows(op, k), cuda::rows(op, v)};
     const cuda::AttentionGradients out{cuda::rows(op, dq), cuda::rows(op, dk), cuda::rows(op, dv)};
     const auto do_rows = cuda::rows(op, d_o);
-    const auto stream = cuda::native(ctx.stream);
+    const auto stream = cuda::queue(ctx.stream);
     const auto* log_sums = lse.data<float>();
     const auto check = [&](cuda::Status status) { cuda::check(status, op, {d_o, q, k, v, o, lse, dq, dk, dv}); };
 

@@ -1,6 +1,7 @@
 #include "kernels/cuda/backend_cuda.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device.h"
@@ -10,7 +11,8 @@
 
 namespace tandem {
 
-CudaBackend::CudaBackend(int device) : device_(device) {
+CudaBackend::CudaBackend(int device, const DeviceOptions& options)
+    : device_(device), graphs_(options.graphs ? std::make_unique<cuda::Graphs>() : nullptr) {
     cuda::select_device(device);
     products_ = cuda::make_matrix_products();
 }
@@ -23,6 +25,8 @@ std::string CudaBackend::description() const {
                        cuda::found_versions());
 }
 
+std::string CudaBackend::work_summary() const { return graphs_ ? cuda::to_text(graphs_->cache.counters()) : ""; }
+
 void* CudaBackend::reserve(std::size_t bytes) {
     void* base = nullptr;
     const cuda::Status status = cuda::allocate(std::max<std::size_t>(bytes, 1), &base);  // an empty arena still has an address
@@ -34,7 +38,20 @@ void* CudaBackend::reserve(std::size_t bytes) {
          total);
 }
 
-void CudaBackend::unreserve(void* base, std::size_t /*bytes*/) noexcept { cuda::report(cuda::release(base), "giving back memory"); }
+// Giving memory back waits for the work that may use it, which must have been enqueued before.
+void CudaBackend::flush() noexcept {
+    if (!graphs_) return;
+    try {
+        graphs_->flush_all();
+    } catch (const Error& error) {
+        std::fprintf(stderr, "tandem: giving back memory: %s\n", error.what());
+    }
+}
+
+void CudaBackend::unreserve(void* base, std::size_t /*bytes*/) noexcept {
+    flush();
+    cuda::report(cuda::release(base), "giving back memory");
+}
 
 void* CudaBackend::reserve_host(std::size_t bytes) {
     void* base = nullptr;
@@ -50,20 +67,20 @@ void CudaBackend::unreserve_host(void* base, std::size_t /*bytes*/) noexcept {
     cuda::report(cuda::release_pinned(base), "giving back pinned memory");
 }
 
-std::unique_ptr<Stream> CudaBackend::make_stream() { return std::make_unique<cuda::CudaStream>(); }
+std::unique_ptr<Stream> CudaBackend::make_stream() { return std::make_unique<cuda::CudaStream>(graphs_.get()); }
 std::unique_ptr<Event> CudaBackend::make_event() { return std::make_unique<cuda::CudaEvent>(); }
 
 void CudaBackend::copy_from_host(Stream& stream, const void* source, const Tensor& target) {
     if (target.elements() == 0) return;
     const cuda::Bytes to(target);
     const cuda::Bytes from(const_cast<void*>(source), to);  // Bytes serves both directions; a source is only read
-    cuda::check(cuda::copy(to, from, cuda::Direction::HostToDevice, cuda::native(stream)), "copy from the host", {target});
+    cuda::check(cuda::copy_host(to, from, cuda::Direction::HostToDevice, cuda::queue(stream)), "copy from the host", {target});
 }
 
 void CudaBackend::copy_to_host(Stream& stream, const Tensor& source, void* target) {
     if (source.elements() == 0) return;
     const cuda::Bytes from(source);
-    cuda::check(cuda::copy(cuda::Bytes(target, from), from, cuda::Direction::DeviceToHost, cuda::native(stream)), "copy to the host",
+    cuda::check(cuda::copy_host(cuda::Bytes(target, from), from, cuda::Direction::DeviceToHost, cuda::queue(stream)), "copy to the host",
                 {source});
 }
 

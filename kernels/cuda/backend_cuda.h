@@ -1,28 +1,30 @@
 // An NVIDIA GPU as a device: cuBLASLt's matrix products and own kernels, behind seams of which the emulator of the tests has a second
-// implementation (runtime.h, launch.cuh, matrix_products.h, device.h). Every op returns when its work is in the stream's queue.
-// One device a process, driven by one thread: ranks are processes. Compiled into libtandem_cuda.so, which is opened at run time
+// implementation (runtime.h, launch.cuh, graph.h, matrix_products.h, device.h). Every op returns when its work is in the stream's queue
+// (queue.h). One device a process, driven by one thread: ranks are processes. Compiled into libtandem_cuda.so, which is opened at run time
 // (kernels/loader), so that the program itself needs no library of CUDA's.
 #pragma once
 
 #include <memory>
 
-#include "kernels/base/backend.h"
+#include "kernels/base/plugin.h"
 
 namespace tandem {
 
 namespace cuda {
+struct Graphs;
 class MatrixProducts;
-}
+}  // namespace cuda
 
 class CudaBackend final : public Backend {
 public:
     /// Device number `device` of those that CUDA shows this process. Throws Configuration where there is no such device, or its
     /// architecture is older than any that is compiled in.
-    explicit CudaBackend(int device);
+    explicit CudaBackend(int device, const DeviceOptions& options = {});
     ~CudaBackend() override;
 
     [[nodiscard]] std::string_view name() const override { return "cuda"; }
     [[nodiscard]] std::string description() const override;
+    [[nodiscard]] std::string work_summary() const override;
     [[nodiscard]] bool supports(DType compute) const override {
         return compute == DType::F32 || compute == DType::BF16 || compute == DType::F16;
     }
@@ -45,6 +47,7 @@ public:
     void axpy(Context&, double alpha, const Tensor& x, const Tensor& y) override;
     void dropout(Context&, const DropoutMask& mask, const Tensor& row_ids, const Tensor& x, const Tensor& y) override;
     void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
+    void matmul_bias(Context&, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) override;
     void bias_add(Context&, const Tensor& bias, const Tensor& y) override;
     void bias_backward(Context&, const Tensor& dy, const Tensor& dbias) override;
     void dequantize(Context&, const FourBitMatrix& w, const Tensor& y) override;
@@ -77,7 +80,10 @@ public:
     void sgd(Context&, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master) override;
 
 private:
+    void flush() noexcept;
+
     int device_;
+    std::unique_ptr<cuda::Graphs> graphs_;  ///< null where they are off
     std::unique_ptr<cuda::MatrixProducts> products_;
 };
 

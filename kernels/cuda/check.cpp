@@ -2,11 +2,12 @@
 
 #include <cstdio>
 
+#include "kernels/cuda/queue.h"
 #include "kernels/cuda/runtime.h"
 
 namespace tandem::cuda {
 
-std::string list(std::initializer_list<Tensor> operands) {
+std::string list(std::span<const Tensor> operands) {
     std::string out;
     for (const Tensor& x : operands) {
         out += out.empty() ? " of " : ", ";
@@ -23,12 +24,17 @@ std::string place(const std::source_location& where) {
 }
 
 void check(Status status, std::string_view what, std::initializer_list<Tensor> operands, std::source_location where) {
-    if (status.ok()) return;
+    const std::span<const Tensor> all(operands.begin(), operands.size());
+    if (!status.ok()) fail_with(status, what, all, where);
+    if (status.held_back != nullptr) status.held_back->note(what, all, where);
+}
+
+void fail_with(Status status, std::string_view what, std::span<const Tensor> operands, const std::source_location& where) {
     const StatusText text = describe(status);
     fail(text.kind == StatusKind::OutOfMemory ? Failure::OutOfMemory : Failure::Run, "cuda: {}{}: {}: {} ({}){}", what, list(operands),
          text.name, text.text, place(where),
          text.kind == StatusKind::EarlierWork
-             ? "; the cause may be an op before this one: CUDA_LAUNCH_BLOCKING=1 reports it where it happens"
+             ? "; the cause may be an op before this one: CUDA_LAUNCH_BLOCKING=1 (with device.graphs = off) reports it where it happens"
              : "");
 }
 

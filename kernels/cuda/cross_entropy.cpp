@@ -21,7 +21,7 @@ cuda::Rows gradient(std::string_view op, const Tensor& dlogits) {
 }
 
 void add_losses(Context& ctx, std::string_view op, const Tensor& losses, const Tensor& loss_sum) {
-    const auto stream = cuda::native(ctx.stream);
+    const auto stream = cuda::queue(ctx.stream);
     cuda::check(cuda::launch_add_parts(losses.data<double>(), losses.extent(0), loss_sum.data<double>(), stream), op, {loss_sum});
 }
 
@@ -31,14 +31,14 @@ void CudaBackend::cross_entropy(Context& ctx, const Tensor& logits, const Tensor
     const auto in = labelled("cross_entropy", logits, labels);
     const ArenaScope scope(ctx.workspace);
     const Tensor losses = cuda::take_row_losses(ctx, logits);
-    cuda::check(cuda::launch_cross_entropy(in, losses.data<double>(), gradient("cross_entropy", dlogits), cuda::native(ctx.stream)),
+    cuda::check(cuda::launch_cross_entropy(in, losses.data<double>(), gradient("cross_entropy", dlogits), cuda::queue(ctx.stream)),
                 "cross_entropy", {logits, dlogits});
     add_losses(ctx, "cross_entropy", losses, loss_sum);
 }
 
 void CudaBackend::cross_entropy_statistics(Context& ctx, const Tensor& logits, const Tensor& labels, const Tensor& statistics) {
     const auto in = labelled("cross_entropy_statistics", logits, labels);
-    cuda::check(cuda::launch_cross_entropy_statistics(in, statistics.data<float>(), cuda::native(ctx.stream)), "cross_entropy_statistics",
+    cuda::check(cuda::launch_cross_entropy_statistics(in, statistics.data<float>(), cuda::queue(ctx.stream)), "cross_entropy_statistics",
                 {logits, statistics});
 }
 
@@ -50,7 +50,7 @@ void CudaBackend::cross_entropy_from_statistics(Context& ctx, const Tensor& logi
     const Tensor losses = cuda::take_row_losses(ctx, logits);
     double* each = loss_sum ? losses.data<double>() : nullptr;
     cuda::check(cuda::launch_cross_entropy_from_statistics(in, statistics.data<float>(), statistics.extent(0), each, gradient(kOp, dlogits),
-                                                           cuda::native(ctx.stream)),
+                                                           cuda::queue(ctx.stream)),
                 kOp, {logits, statistics, dlogits});
     if (loss_sum) add_losses(ctx, kOp, losses, loss_sum);
 }

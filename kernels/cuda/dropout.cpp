@@ -12,7 +12,7 @@ void CudaBackend::dropout(Context& ctx, const DropoutMask& mask, const Tensor& r
     const cuda::Dropout dropout{mask.key, uniform01_threshold(mask.probability), static_cast<float>(1.0 / (1.0 - mask.probability)),
                                 mask.first_column, row_ids.data<std::int64_t>()};
     cuda::check(
-        cuda::launch_dropout(cuda::extent_of(x), dropout, cuda::rows("dropout", x), cuda::rows("dropout", y), cuda::native(ctx.stream)),
+        cuda::launch_dropout(cuda::extent_of(x), dropout, cuda::rows("dropout", x), cuda::rows("dropout", y), cuda::queue(ctx.stream)),
         "dropout", {row_ids, x, y});
 }
 

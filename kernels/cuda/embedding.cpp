@@ -28,7 +28,7 @@ void indexed_copy(Context& ctx, std::string_view op, cuda::Route route, const Te
                                  index.data<std::int32_t>(),
                                  index.extent(0),
                                  indexed.extent(0)};
-    cuda::check(cuda::launch_indexed_copy(what, cuda::native(ctx.stream)), op, {from, index, to});
+    cuda::check(cuda::launch_indexed_copy(what, cuda::queue(ctx.stream)), op, {from, index, to});
 }
 
 }  // namespace
@@ -53,7 +53,7 @@ void CudaBackend::embedding_backward(Context& ctx, const Tensor& dy, const Tenso
     const cuda::TokenIds tokens{ids.data<std::int32_t>(), static_cast<std::int32_t>(count), dtable.extent(0),
                                 order.ranks.data<std::int32_t>(), order.order.data<std::int32_t>()};
     cuda::check(cuda::launch_embedding_backward(cuda::extent_of(dy), tokens, cuda::rows("embedding_backward", dy),
-                                                cuda::rows("embedding_backward", dtable), cuda::native(ctx.stream)),
+                                                cuda::rows("embedding_backward", dtable), cuda::queue(ctx.stream)),
                 "embedding_backward", {dy, ids, dtable});
 }
 

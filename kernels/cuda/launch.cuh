@@ -23,13 +23,15 @@ struct Launch {
 /// A kernel without its types.
 struct KernelCall {
     const void* kernel;
-    void** arguments;  ///< one address for each parameter
-    const std::size_t* sizes;
+    void** arguments;          ///< one address for each parameter
+    const std::size_t* sizes;  ///< of as many; outlives the call
     int count;
     void (*invoke)(const void* kernel, void** arguments);  ///< one thread's call; what the emulator runs
 };
 
-/// Enqueues. Implemented in kernels/cuda/native/launch.cpp and in tests/support/emulator/.
+/// Implemented in kernels/cuda/native/launch.cpp and in tests/support/emulator/.
+Status enqueue_now(const Launch& launch, const KernelCall& call, NativeStream stream);
+/// Through the queue, which copies the arguments where it holds the call back (queue.cpp).
 Status enqueue(const Launch& launch, const KernelCall& call, StreamHandle stream);
 
 namespace detail {
@@ -42,7 +44,7 @@ void invoke(const void* kernel, void** arguments, std::index_sequence<I...>) {
 template <class... P, std::size_t... I>
 Status enqueue_tuple(const Launch& how, StreamHandle stream, void (*kernel)(P...), std::tuple<P...>& values, std::index_sequence<I...>) {
     void* addresses[sizeof...(P) + 1] = {&std::get<I>(values)..., nullptr};
-    const std::size_t sizes[sizeof...(P) + 1] = {sizeof(P)..., 0};
+    static constexpr std::size_t sizes[sizeof...(P) + 1] = {sizeof(P)..., 0};
     const auto one = [](const void* k, void** a) { invoke<P...>(k, a, std::index_sequence_for<P...>{}); };
     return enqueue(how, {reinterpret_cast<const void*>(kernel), addresses, sizes, static_cast<int>(sizeof...(P)), one}, stream);
 }

@@ -36,7 +36,7 @@ float* state(std::string_view op, const Tensor& x) { return static_cast<float*>(
 }  // namespace cuda
 
 void CudaBackend::sum_of_squares(Context& ctx, const Tensor& x, const Tensor& sum) {
-    const auto stream = cuda::native(ctx.stream);
+    const auto stream = cuda::queue(ctx.stream);
     const ArenaScope scope(ctx.workspace);
     const Tensor parts = cuda::take_squares_parts(ctx, x.elements());
     cuda::check(cuda::launch_squares(x.elements(), cuda::rows("sum_of_squares", x), parts.data<double>(), stream), "sum_of_squares", {x});
@@ -46,7 +46,7 @@ void CudaBackend::sum_of_squares(Context& ctx, const Tensor& x, const Tensor& su
 void CudaBackend::clip_scale(Context& ctx, const Tensor& sum, double max_norm, double inverse_tokens, const Tensor& norm,
                              const Tensor& scale) {
     cuda::check(cuda::launch_clip_scale(sum.data<double>(), max_norm, inverse_tokens, norm.data<double>(), scale.data<double>(),
-                                        cuda::native(ctx.stream)),
+                                        cuda::queue(ctx.stream)),
                 "clip_scale");
 }
 
@@ -54,14 +54,14 @@ void CudaBackend::adamw(Context& ctx, const AdamW& params, const Tensor& grad_sc
                         const Tensor& master) {
     const auto of = [](const Tensor& x) { return cuda::state("adamw", x); };
     cuda::check(cuda::launch_adamw(master.elements(), cuda::adamw_step(params), grad_scale.data<double>(), of(grad), of(m), of(v),
-                                   of(master), cuda::native(ctx.stream)),
+                                   of(master), cuda::queue(ctx.stream)),
                 "adamw", {grad, m, v, master});
 }
 
 void CudaBackend::sgd(Context& ctx, const Sgd& params, const Tensor& grad_scale, const Tensor& grad, const Tensor& master) {
     const auto decay = static_cast<float>(1.0 - params.learning_rate * params.weight_decay);
     cuda::check(cuda::launch_sgd(master.elements(), params.learning_rate, decay, grad_scale.data<double>(), cuda::state("sgd", grad),
-                                 cuda::state("sgd", master), cuda::native(ctx.stream)),
+                                 cuda::state("sgd", master), cuda::queue(ctx.stream)),
                 "sgd", {grad, master});
 }
 

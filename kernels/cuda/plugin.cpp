@@ -6,7 +6,9 @@
 
 namespace {
 
-std::unique_ptr<tandem::Backend> make(int device) { return std::make_unique<tandem::CudaBackend>(device); }
+std::unique_ptr<tandem::Backend> make(int device, const tandem::DeviceOptions& options) {
+    return std::make_unique<tandem::CudaBackend>(device, options);
+}
 
 constexpr tandem::BackendPlugin kPlugin = {TANDEM_PLUGIN_ABI, make, tandem::cuda::examine};
 

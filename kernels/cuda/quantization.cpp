@@ -45,7 +45,7 @@ void CudaBackend::dequantize(Context& ctx, const FourBitMatrix& w, const Tensor&
     cuda::Rows out = cuda::rows("dequantize", y);
     cuda::Extent extent = cuda::extent_of(y);
     if (w.grid.lines() == 1 && y.contiguous()) extent = {1, y.elements()};
-    cuda::check(cuda::launch_dequantize(box_of(w), tables[w.type == FourBit::NF4 ? 0 : 1], extent, out, cuda::native(ctx.stream)),
+    cuda::check(cuda::launch_dequantize(box_of(w), tables[w.type == FourBit::NF4 ? 0 : 1], extent, out, cuda::queue(ctx.stream)),
                 "dequantize", {w.codes, w.absmax, y});
 }
 

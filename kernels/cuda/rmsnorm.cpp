@@ -20,7 +20,7 @@ cuda::NormInput norm_input(std::string_view op, const RmsNorm& norm, const Tenso
 void CudaBackend::rmsnorm(Context& ctx, const RmsNorm& norm, const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& rstd) {
     const auto in = norm_input("rmsnorm", norm, x, w);
     float* statistics = rstd ? rstd.data<float>() : nullptr;
-    cuda::check(cuda::launch_rmsnorm(in, cuda::rows("rmsnorm", y), statistics, cuda::native(ctx.stream)), "rmsnorm", {x, w, y});
+    cuda::check(cuda::launch_rmsnorm(in, cuda::rows("rmsnorm", y), statistics, cuda::queue(ctx.stream)), "rmsnorm", {x, w, y});
 }
 
 void CudaBackend::rmsnorm_backward(Context& ctx, const RmsNorm& norm, const Tensor& dy, const Tensor& x, const Tensor& w,
@@ -31,7 +31,7 @@ void CudaBackend::rmsnorm_backward(Context& ctx, const RmsNorm& norm, const Tens
     float* partial = dw ? cuda::take_norm_gradient_sums(ctx, x).data<float>() : nullptr;
     cuda::check(
         cuda::launch_rmsnorm_backward(in, cuda::rows("rmsnorm_backward", dy), rstd.data<float>(), cuda::rows("rmsnorm_backward", dx), how,
-                                      partial, dw ? dw.data<float>() : nullptr, cuda::native(ctx.stream)),
+                                      partial, dw ? dw.data<float>() : nullptr, cuda::queue(ctx.stream)),
         "rmsnorm_backward", {dy, x, w, dx});
 }
 

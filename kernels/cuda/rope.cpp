@@ -19,7 +19,7 @@ void CudaBackend::rope(Context& ctx, Rotation rotation, const Tensor& cos, const
                           x.extent(1),
                           x.extent(2),
                           rotation == Rotation::Forward ? 1.0F : -1.0F};
-    cuda::check(cuda::launch_rope(rope, cuda::rows("rope", x), cuda::native(ctx.stream)), "rope", {cos, sin, positions, x});
+    cuda::check(cuda::launch_rope(rope, cuda::rows("rope", x), cuda::queue(ctx.stream)), "rope", {cos, sin, positions, x});
 }
 
 }  // namespace tandem

@@ -1,6 +1,6 @@
 // Memory, copies, streams and events of a device: all that the host's half of the cuda backend asks of it besides kernels
-// (launch.cuh), matrix products (matrix_products.h) and facts (device.h). Implemented twice, chosen when linking: by CUDA's
-// runtime in kernels/cuda/native/, and by the emulator in tests/support/emulator/. Functions mean what CUDA's of the same purpose
+// (launch.cuh), matrix products (matrix_products.h), graphs (graph.h) and facts (device.h). Implemented twice, chosen when linking: by
+// CUDA's runtime in kernels/cuda/native/, and by the emulator in tests/support/emulator/. Functions mean what CUDA's of the same purpose
 // mean, and return its error codes.
 #pragma once
 
@@ -29,16 +29,16 @@ struct RowsCopy {
     std::size_t from_stride;
     std::size_t row, rows;
 };
-Status copy(const RowsCopy& what, Direction direction, StreamHandle stream);
-Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, StreamHandle stream);
+Status copy(const RowsCopy& what, Direction direction, NativeStream stream);
+Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, NativeStream stream);
 
-Status make_stream(StreamHandle* stream);
-Status destroy_stream(StreamHandle stream);
-Status synchronize_stream(StreamHandle stream);
+Status make_stream(NativeStream* stream);
+Status destroy_stream(NativeStream stream);
+Status synchronize_stream(NativeStream stream);
 Status make_event(EventHandle* event);
 Status destroy_event(EventHandle event);
-Status record_event(EventHandle event, StreamHandle stream);
-Status wait_event(StreamHandle stream, EventHandle event);
+Status record_event(EventHandle event, NativeStream stream);
+Status wait_event(NativeStream stream, EventHandle event);
 Status synchronize_event(EventHandle event);
 Status query_event(EventHandle event, bool* done);
 

@@ -1,5 +1,7 @@
 #include "kernels/cuda/stream.h"
 
+#include <cstdio>
+
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/runtime.h"
 
@@ -15,11 +17,13 @@ EventHandle native(const Event& event) {
 
 }  // namespace
 
-StreamHandle native(const Stream& stream) {
-    const auto* own = dynamic_cast<const CudaStream*>(&stream);
+StreamHandle queue(Stream& stream) {
+    auto* own = dynamic_cast<CudaStream*>(&stream);
     require(own != nullptr, "a stream of another backend was given to the cuda backend");
-    return own->handle();
+    return &own->queue();
 }
+
+NativeStream native(Stream& stream) { return queue(stream)->flushed(); }
 
 CudaEvent::CudaEvent() { check(make_event(&event_), "making an event"); }
 CudaEvent::~CudaEvent() { report(destroy_event(event_), "giving back an event"); }
@@ -32,11 +36,25 @@ bool CudaEvent::done() const {
 
 void CudaEvent::synchronize() const { check(synchronize_event(event_), "waiting for work on the GPU"); }
 
-CudaStream::CudaStream() { check(make_stream(&stream_), "making a stream"); }
-CudaStream::~CudaStream() { report(destroy_stream(stream_), "giving back a stream"); }
+CudaStream::CudaStream(Graphs* graphs)
+    : stream_([] {
+          NativeStream made = nullptr;
+          check(make_stream(&made), "making a stream");
+          return made;
+      }()),
+      queue_(stream_, graphs) {}
 
-void CudaStream::record(Event& event) { check(record_event(native(event), stream_), "recording an event"); }
-void CudaStream::wait(const Event& event) { check(wait_event(stream_, native(event)), "waiting for an event"); }
-void CudaStream::synchronize() { check(synchronize_stream(stream_), "waiting for the GPU"); }
+CudaStream::~CudaStream() {
+    try {
+        queue_.flush();
+    } catch (const Error& error) {
+        std::fprintf(stderr, "tandem: giving back a stream: %s\n", error.what());
+    }
+    report(destroy_stream(stream_), "giving back a stream");
+}
+
+void CudaStream::record(Event& event) { check(record_event(native(event), queue_.flushed()), "recording an event"); }
+void CudaStream::wait(const Event& event) { check(wait_event(queue_.flushed(), native(event)), "waiting for an event"); }
+void CudaStream::synchronize() { check(synchronize_stream(queue_.flushed()), "waiting for the GPU"); }
 
 }  // namespace tandem::cuda

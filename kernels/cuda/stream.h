@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/base/stream.h"
-#include "kernels/cuda/handles.h"
+#include "kernels/cuda/queue.h"
 
 namespace tandem::cuda {
 
@@ -22,10 +22,11 @@ private:
     EventHandle event_ = nullptr;
 };
 
-/// Does not wait for the default stream, nor that for it.
+/// Does not wait for the default stream, nor that for it. Marks, waits and copies of the host's see everything that was enqueued before.
 class CudaStream final : public Stream {
 public:
-    CudaStream();
+    /// `graphs`: as of Queue; outlives this.
+    explicit CudaStream(Graphs* graphs);
     ~CudaStream() override;
     CudaStream(const CudaStream&) = delete;
     CudaStream& operator=(const CudaStream&) = delete;
@@ -33,13 +34,19 @@ public:
     void record(Event& event) override;
     void wait(const Event& event) override;
     void synchronize() override;
-    [[nodiscard]] StreamHandle handle() const { return stream_; }
+    void submit() override { queue_.flush(); }
+    [[nodiscard]] Queue& queue() { return queue_; }
 
 private:
-    StreamHandle stream_ = nullptr;
+    NativeStream stream_;
+    Queue queue_;
 };
 
-/// The device's own stream. Throws Run for a stream of another backend.
-[[nodiscard]] StreamHandle native(const Stream& stream);
+/// The stream as ops enqueue on it. Throws Run for a stream of another backend.
+[[nodiscard]] StreamHandle queue(Stream& stream);
+
+/// The device's own stream, for what enqueues on it besides: everything that ops enqueued before is on it. Throws as queue() and, for a
+/// failure of what was held back, as check() does.
+[[nodiscard]] NativeStream native(Stream& stream);
 
 }  // namespace tandem::cuda

@@ -59,6 +59,12 @@ void DryBackend::matmul(Context&, const Operand& a, const Operand& b, const Tens
     count("matmul", {c.extent(0), c.extent(1), a.columns()}, flops, bytes_of(a.x, b.x, c) + (write == Write::Accumulate ? bytes_of(c) : 0));
 }
 
+/// Counted as a product: that is what its time is.
+void DryBackend::matmul_bias(Context&, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) {
+    const std::int64_t flops = c.elements() * (2 * a.columns() + 1);
+    count("matmul", {c.extent(0), c.extent(1), a.columns()}, flops, bytes_of(a.x, b.x, bias, c));
+}
+
 void DryBackend::bias_add(Context&, const Tensor& bias, const Tensor& y) {
     count("bias_add", rows_and_columns(y), y.elements(), bytes_of(bias, y, y));
 }

@@ -27,6 +27,8 @@ const BackendPlugin& open_cuda(const CudaFiles& files) {
     return open_plugin(files.part);
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int device, const CudaFiles& files) { return open_cuda(files).make(device); }
+std::unique_ptr<Backend> make_cuda_backend(int device, const DeviceOptions& options, const CudaFiles& files) {
+    return open_cuda(files).make(device, options);
+}
 
 }  // namespace tandem

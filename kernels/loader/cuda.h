@@ -16,6 +16,6 @@ struct CudaFiles {
 [[nodiscard]] const BackendPlugin& open_cuda(const CudaFiles& files = {});
 
 /// A GPU as a device; as open_cuda, and Configuration where there is no GPU of this number or it is too old.
-[[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(int device, const CudaFiles& files = {});
+[[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(int device, const DeviceOptions& options = {}, const CudaFiles& files = {});
 
 }  // namespace tandem

@@ -4,8 +4,9 @@
 
 namespace tandem::ops {
 
-void matmul(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) {
-    const Check check("matmul");
+namespace {
+
+void check_product(const Check& check, const Operand& a, const Operand& b, const Tensor& c) {
     check.dims("a", a.x, 2);
     check.dims("b", b.x, 2);
     check.dims("c", c, 2);
@@ -19,12 +20,35 @@ void matmul(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, d
                name(a.x.dtype()), name(accumulation_type(a.x.dtype())));
     check.apart("a", a.x, "c", c);
     check.apart("b", b.x, "c", c);
+}
+
+}  // namespace
+
+void matmul(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) {
+    check_product(Check("matmul"), a, b, c);
     if (c.elements() == 0) return;
     if (a.columns() == 0) {  // an empty sum
         if (write == Write::Overwrite) ctx.backend.zero(ctx, c);
         return;
     }
     ctx.backend.matmul(ctx, a, b, c, alpha, write);
+}
+
+void matmul_bias(Context& ctx, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) {
+    const Check check("matmul_bias");
+    check_product(check, a, b, c);
+    check.type("c", c, a.x.dtype());
+    check.type("bias", bias, c.dtype());
+    check.shape("bias", bias, Shape{c.extent(1)});
+    check.contiguous("bias", bias);
+    check.apart("bias", bias, "c", c);
+    if (c.elements() == 0) return;
+    if (a.columns() == 0) {  // an empty sum
+        ctx.backend.zero(ctx, c);
+        ctx.backend.bias_add(ctx, bias, c);
+        return;
+    }
+    ctx.backend.matmul_bias(ctx, a, b, bias, c);
 }
 
 }  // namespace tandem::ops

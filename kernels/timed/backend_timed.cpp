@@ -43,6 +43,11 @@ void TimedBackend::matmul(Context& ctx, const Operand& a, const Operand& b, cons
     timed(ctx, [&](Context& own) { device_->matmul(own, a, b, c, alpha, write); });
 }
 
+void TimedBackend::matmul_bias(Context& ctx, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) {
+    DryBackend::matmul_bias(ctx, a, b, bias, c);
+    timed(ctx, [&](Context& own) { device_->matmul_bias(own, a, b, bias, c); });
+}
+
 void TimedBackend::bias_add(Context& ctx, const Tensor& bias, const Tensor& y) {
     DryBackend::bias_add(ctx, bias, y);
     timed(ctx, [&](Context& own) { device_->bias_add(own, bias, y); });

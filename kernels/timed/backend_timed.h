@@ -12,6 +12,7 @@ public:
 
     [[nodiscard]] std::string_view name() const override { return device_->name(); }
     [[nodiscard]] std::string description() const override { return device_->description(); }
+    [[nodiscard]] std::string work_summary() const override { return device_->work_summary(); }
     [[nodiscard]] bool supports(DType compute) const override { return device_->supports(compute); }
     void* reserve(std::size_t bytes) override { return device_->reserve(bytes); }
     void unreserve(void* base, std::size_t bytes) noexcept override { device_->unreserve(base, bytes); }
@@ -30,6 +31,7 @@ public:
     void axpy(Context&, double alpha, const Tensor& x, const Tensor& y) override;
     void dropout(Context&, const DropoutMask& mask, const Tensor& row_ids, const Tensor& x, const Tensor& y) override;
     void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
+    void matmul_bias(Context&, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) override;
     void bias_add(Context&, const Tensor& bias, const Tensor& y) override;
     void bias_backward(Context&, const Tensor& dy, const Tensor& dbias) override;
     void dequantize(Context&, const FourBitMatrix& w, const Tensor& y) override;

@@ -101,6 +101,9 @@ void add_run_options(std::vector<Option>& table) {
                     "memory each rank may take, as on a card of that size", parse_bytes);
     device.integer("threads", &DeviceSection::threads, {1, 65536}, "auto",
                    "threads of each rank; auto: its share of the processors it may use");
+    device.choice(
+        "graphs", &DeviceSection::graphs, Words<bool>{{"off", false}, {"on", true}},
+        "on: with device.backend = cuda, work that repeats is handed to the GPU as graphs, many calls as one; the result is the same");
 
     SectionRows<WatchdogSection> watchdog("watchdog", &RunConfig::watchdog, table);
     watchdog.optional("deadline", &WatchdogSection::deadline, "seconds", "auto",

@@ -139,6 +139,7 @@ struct DeviceSection {
     DeviceBackend backend = DeviceBackend::Auto;
     std::optional<std::uint64_t> memory_limit;  ///< bytes a rank
     std::optional<std::int64_t> threads;        ///< absent: the affinity's share
+    bool graphs = false;                        ///< with Cuda: repeated work as CUDA graphs
 };
 
 struct WatchdogSection {

@@ -100,7 +100,7 @@ Device make_device(const RunConfig& config, int threads, const DevicePlace& plac
     Device device;
     switch (place.backend) {
         case DeviceBackend::Ref: device.backend = make_ref_backend(); break;
-        case DeviceBackend::Cuda: device.backend = make_cuda_backend(place.gpu.device); break;
+        case DeviceBackend::Cuda: device.backend = make_cuda_backend(place.gpu.device, {.graphs = config.device.graphs}); break;
         default: device.backend = make_cpu_backend(threads_of(config, threads)); break;
     }
     check_type(*device.backend, config);

@@ -22,10 +22,14 @@ private:
     std::int64_t width_;
 };
 
-/// y = x W^T.
-void multiply(Context& ctx, const Tensor& x, const Linear& layer, const Tensor& y) {
+enum class Bias : std::uint8_t { Skip, Add };
+
+/// y = x W^T (+ b).
+void multiply(Context& ctx, const Tensor& x, const Linear& layer, const Tensor& y, Bias bias) {
     ArenaScope scope(ctx.workspace);
-    ops::matmul(ctx, {x}, transposed(dense(ctx, *layer.weight, x.dtype())), y);
+    const Operand weight = transposed(dense(ctx, *layer.weight, x.dtype()));
+    if (bias == Bias::Add && layer.bias) ops::matmul_bias(ctx, {x}, weight, layer.bias->weight, y);
+    else ops::matmul(ctx, {x}, weight, y);
 }
 
 /// dx = dy W (+ dx).
@@ -106,8 +110,7 @@ void column_forward(Context& ctx, const LayerRows& rows, const Tensor& h, std::s
         project_low(ctx, rows, h, layers, nullptr);
     }
     for (const auto& [layer, u, y] : layers) {
-        multiply(ctx, all, *layer, y);                                                                          // y = h W^T
-        if (layer->bias) ops::bias_add(ctx, layer->bias->weight, y);                                            // y += b
+        multiply(ctx, all, *layer, y, Bias::Add);                                                               // y = h W^T + b
         if (layer->a) ops::matmul(ctx, {u}, transposed(layer->b->weight), y, layer->scale, Write::Accumulate);  // y += s u B^T
     }
 }
@@ -159,21 +162,21 @@ void column_backward(Context& ctx, const LayerRows& rows, BackwardPart part, con
 
 void row_forward(Context& ctx, const LayerRows& rows, const Linear& layer, const Tensor& x, const Tensor& u, const Tensor& y) {
     ArenaScope scope(ctx.workspace);
-    const auto project = [&](const Tensor& wide, const Tensor& low) {
-        multiply(ctx, x, layer, wide);
+    const auto project = [&](const Tensor& wide, const Tensor& low, Bias bias) {
+        multiply(ctx, x, layer, wide, bias);
         if (layer.a) ops::matmul(ctx, {dropped(ctx, layer, rows.ids, x)}, transposed(layer.a->weight), low);
     };
     if (rows.group.split()) {
         const Wide partial(ctx, "y before its sum", x.dtype(), x.extent(0), y.extent(1), layer.rank());
         const Wide own(ctx, "y", x.dtype(), y.extent(0), y.extent(1), layer.rank());
-        project(partial.wide(), layer.a ? partial.low(0, layer.rank()) : Tensor());
+        project(partial.wide(), layer.a ? partial.low(0, layer.rank()) : Tensor(), Bias::Skip);
         rows.group.sum_scatter(ctx, partial.all, own.all);
         ops::cast(ctx, own.wide(), y);
         if (layer.a) ops::cast(ctx, own.low(0, layer.rank()), u);
+        if (layer.bias) ops::bias_add(ctx, layer.bias->weight, y);
     } else {
-        project(y, u);
+        project(y, u, Bias::Add);
     }
-    if (layer.bias) ops::bias_add(ctx, layer.bias->weight, y);
     if (layer.a) ops::matmul(ctx, {u}, transposed(layer.b->weight), y, layer.scale, Write::Accumulate);
 }
 

@@ -51,7 +51,10 @@ struct Bench {
     Bench(const RunConfig& config_, int threads, const DevicePlace& place, const MemoryPlan& plan, std::unique_ptr<Backend> backend)
         : config(config_) {
         device = make_device(config, threads, place);
-        if (backend) device.backend = std::move(backend);
+        if (backend) {
+            device.stream = backend->make_stream();  // a stream does not outlive its backend
+            device.backend = std::move(backend);
+        }
         reserve(device, plan.bytes());
         const Trained trained = config.method.type == Method::Full ? Trained::Everything : Trained::Adapter;
         model = load_model(config, open_model(config, trained), device,
@@ -114,6 +117,7 @@ StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps
             profile.seconds.push_back(seconds_since(one));
         }
         profile.device = bench.device.backend->description();
+        profile.work = bench.device.backend->work_summary();
         profile.memory_peak_bytes = bench.device.memory->peak();
     }
     profile.rss_peak_bytes = peak_resident_memory();

@@ -11,6 +11,7 @@ namespace tandem {
 
 struct StepProfile {
     std::string device;               ///< Backend::description()
+    std::string work;                 ///< Backend::work_summary() of the whole steps
     std::int64_t tokens = 0;          ///< of a step, all of them trained
     std::vector<double> seconds;      ///< of each whole step, untimed inside, the first one left out
     double start_seconds = 0;         ///< from nothing to the end of the first step: planning, weights, that step

@@ -53,6 +53,7 @@ double share_of_limit(const Line& line, const StepProfile& p) {
 nlohmann::ordered_json to_json(const StepProfile& p) {
     nlohmann::ordered_json json = {{"schema", 1},
                                    {"device", p.device},
+                                   {"work", p.work},
                                    {"tokens_per_step", p.tokens},
                                    {"step_seconds", p.median_seconds()},
                                    {"all_step_seconds", p.seconds},
@@ -95,6 +96,7 @@ std::string to_text(const StepProfile& p) {
     text += fmt::format("model-FLOPs utilisation {:.1f} % of that limit ({:.3g} useful flops a token)\n", 100 * p.mfu(), p.flops_per_token);
     text += fmt::format("start to the end of the first step: {:.2f} s; memory {} in arenas, {} of the process\n", p.start_seconds,
                         human_bytes(p.memory_peak_bytes), human_bytes(p.rss_peak_bytes));
+    if (!p.work.empty()) text += p.work + "\n";
     return text;
 }
 

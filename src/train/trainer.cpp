@@ -100,6 +100,7 @@ void Trainer::report_memory() const {
     const auto [arenas, process] = memory_peaks();
     say(fmt::format("memory used, the largest rank: {} of {} planned; process {}", human_bytes(arenas), human_bytes(plan_.peak()),
                     human_bytes(process)));
+    if (const std::string work = device_.backend->work_summary(); !work.empty()) say(work);
 }
 
 ResultRecipe Trainer::recipe() const {

@@ -85,6 +85,8 @@ constexpr Case kCases[] = {
     // Bytes, times, lists.
     {"device.memory_limit = 24GiB\n", ""},
     {"device.memory_limit = 24 gigs\n", "device.memory_limit = 24 gigs: expected a number of bytes"},
+    {"device.graphs = on\n", ""},
+    {"device.graphs = true\n", "device.graphs = true: expected off or on"},
     {"watchdog.deadline = auto\n", ""},
     {"watchdog.deadline = soon\n", "watchdog.deadline = soon: expected a time"},
     {"lora.target_modules = q_proj,\n", "lora.target_modules = q_proj,: expected a comma-separated list"},

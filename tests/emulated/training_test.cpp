@@ -1,6 +1,8 @@
 // The whole cuda backend, every kernel of it, in training runs of the real program on the emulated GPU: what it learns is what the cpu
-// backend learns, on one rank and on several that share the card over the staged transport.
+// backend learns, on one rank and on several that share the card over the staged transport; and with graphs, to the bit.
 #include <gtest/gtest.h>
+
+#include <regex>
 
 #include "tests/invariance/invariance_run.h"
 
@@ -10,6 +12,7 @@ namespace {
 struct Case {
     Subject subject;  ///< of the cpu's run; the emulated one has the same words but the backend
     std::vector<Layout> layouts;
+    bool graphs = false;  ///< trained again with device.graphs = on
     friend std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.subject; }
 };
 
@@ -18,16 +21,20 @@ const Arguments kQuantised = kShort + Arguments{"--optimizer.name", "adamw_8bit"
 
 const Case kCases[] = {
     {{"lora_dropout_fp32", "llama_gqa", "lora", "cpu", "fp32", kShort + Arguments{"--lora.dropout", "0.1"}},
-     {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}, {"tensor2", 2, {"--parallel.tensor", "2"}}}},
+     {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}, {"tensor2", 2, {"--parallel.tensor", "2"}}},
+     true},
     {{"full_tied_fp32", "llama_tied", "full", "cpu", "fp32", kShort},
-     {{"recomputed", 0, {"--training.recompute", "full"}}, {"data2", 2, {}}}},
+     {{"recomputed", 0, {"--training.recompute", "full"}}, {"data2", 2, {}}},
+     true},
     {{"full_bias_bf16", "qwen2_bias", "full", "cpu", "bf16", kShort}, {{"one", 0, {}}}},
     {{"full_qk_norm_paged_bf16", "qwen3_norm", "full", "cpu", "bf16", kShort + Arguments{"--optimizer.name", "paged_adamw_8bit"}},
      {{"one", 0, {}}}},
     {{"lora_window_bf16", "mistral_window", "lora", "cpu", "bf16",
       kShort + Arguments{"--data.packing", "true", "--training.global_batch_size", "4"}},
      {{"one", 0, {}}, {"data2", 2, {}}}},
-    {{"qlora_bf16", "llama_gqa", "qlora", "cpu", "bf16", kQuantised}, {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}}},
+    {{"qlora_bf16", "llama_gqa", "qlora", "cpu", "bf16", kQuantised},
+     {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}},
+     true},
 };
 
 /// Two backends round 16-bit products at other places, so that there the design's bound of losses holds, and of updates what the walk of
@@ -36,6 +43,13 @@ Bounds bounds_between_backends(const Subject& subject) {
     Bounds bounds = bounds_of(subject);
     if (subject.dtype == "bf16") bounds.update = 0.25;
     return bounds;
+}
+
+/// Graphs that were launched, from the line that a run ends with.
+int graph_launches(const std::string& out) {
+    std::smatch found;
+    EXPECT_TRUE(std::regex_search(out, found, std::regex("graphs: [0-9]+ of [0-9]+ calls in ([0-9]+) launches"))) << out;
+    return found.empty() ? 0 : std::stoi(found[1]);
 }
 
 class Emulated : public testing::TestWithParam<Case> {};
@@ -56,7 +70,15 @@ TEST_P(Emulated, LearnsWhatTheCpuLearns) {
         if (run.code != 0) continue;
         EXPECT_NE(run.out.find("emulated GPU"), std::string::npos) << run.out;
         EXPECT_EQ(run.out.find("transport: staged (") != std::string::npos, layout.ranks > 1) << run.out;
-        expect_alike(subject, read_trained(subject, output), want, bounds_between_backends(subject));
+        const Trained got = read_trained(subject, output);
+        expect_alike(subject, got, want, bounds_between_backends(subject));
+        if (!GetParam().graphs) continue;
+        const std::string again = scratch / (layout.name + "_graphs");
+        const auto graphed = run_well(training_command(emulated, again) + layout.options + Arguments{"--device.graphs", "on"},
+                                      {.ranks = layout.ranks, .program = TANDEM_EMULATED});
+        if (graphed.code != 0) continue;
+        EXPECT_GT(graph_launches(graphed.out), 0);
+        expect_identical(read_trained(subject, again), got);
     }
 }
 

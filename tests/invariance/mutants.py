@@ -107,9 +107,7 @@ PARALLEL = [
      "y, rows.group.split() ? 1.0 : layer.scale, Write::Accumulate);", WALK,
      "2: lora untied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
     ("tensor: bias added by every rank before the sum as well", "src/model/linear.cpp",
-     "project(partial.wide(), layer.a ? partial.low(0, layer.rank()) : Tensor());",
-     "project(partial.wide(), layer.a ? partial.low(0, layer.rank()) : Tensor());\n"
-     "        if (layer.bias) ops::bias_add(ctx, layer.bias->weight, partial.wide());", WALK,
+     ": Tensor(), Bias::Skip);", ": Tensor(), Bias::Add);", WALK,
      "2: full tied apart + tensor 2 pipeline 1 zero 2 1f1b micro 2"),
     ("tensor: bias gradient of all rows on every rank", "src/model/linear.cpp",
      "if (part == BackwardPart::Both) backward_weight(ctx, layer, all, x, dy);",

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "kernels/ops/bias.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/matmul.h"
 #include "tests/kernels/op_case.h"
@@ -61,6 +62,36 @@ void add_matmul(std::vector<OpCase>& cases, const Sizes& s, Transpose ta, Transp
     cases.push_back(std::move(c));
 }
 
+/// y = x W^T + b, into rows that lie apart as well, and x^T W^T + b
+OpCase product_with_bias(const Sizes& s) {
+    OpCase c;
+    c.op = "matmul";
+    c.name = fmt::format("matmul_bias_{}x{}x{}{}", s.m, s.n, s.k, s.padding ? "_strided" : "");
+    c.operands = {input("x", {s.m, s.k}, s.padding),
+                  input("W", {s.n, s.k}, s.padding),
+                  input("b", {s.n}),
+                  output("y", {s.m, s.n}, s.padding),
+                  input("xt", {s.k, s.m}),
+                  output("z", {s.m, s.n}),
+                  input("dy", {s.m, s.n}, s.padding),
+                  output("dx", {s.m, s.k}),
+                  accumulator("dW", {s.n, s.k}),
+                  accumulator("db", {s.n})};
+    c.forward = [](Context& ctx, const Operands& o) {
+        ops::matmul_bias(ctx, {o.at("x")}, transposed(o.at("W")), o.at("b"), o.at("y"));
+        ops::matmul_bias(ctx, transposed(o.at("xt")), transposed(o.at("W")), o.at("b"), o.at("z"));
+    };
+    c.backward = [](Context& ctx, const Operands& o) {
+        ops::matmul(ctx, o.at("dy"), o.at("W"), o.at("dx"));
+        ops::matmul(ctx, transposed(o.at("dy")), {o.at("x")}, o.at("dW"), 1.0, Write::Accumulate);
+        ops::bias_backward(ctx, o.at("dy"), o.at("db"));
+    };
+    c.outputs = {"y"};
+    if (s.differences) c.inputs = {"x", "W", "b"};
+    c.accumulates = {"W", "b"};
+    return c;
+}
+
 /// u = x A^T; y = x W^T + s u B^T; t = dy B; dA += s t^T x; dB += s dy^T u; dx = dy W + s t A; dW += dy^T x
 OpCase linear_with_lora(std::int64_t tokens, std::int64_t in, std::int64_t out, std::int64_t r, std::int64_t padding) {
     const double s = 2.0 / static_cast<double>(r);
@@ -105,6 +136,7 @@ std::vector<OpCase> matmul_cases() {
     for (const auto& s : kSizes)
         for (const auto ta : {Transpose::No, Transpose::Yes})
             for (const auto tb : {Transpose::No, Transpose::Yes}) add_matmul(cases, s, ta, tb);
+    for (const auto& s : kSizes) cases.push_back(product_with_bias(s));
     cases.push_back(linear_with_lora(5, 12, 7, 3, 0));
     cases.push_back(linear_with_lora(33, 40, 24, 8, 9));
     return cases;

@@ -27,6 +27,6 @@ std::string why_no_cuda() {
     return reason;
 }
 
-std::unique_ptr<Backend> make_cuda() { return make_cuda_backend(0, files()); }
+std::unique_ptr<Backend> make_cuda() { return make_cuda_backend(0, {}, files()); }
 
 }  // namespace tandem::test

@@ -75,6 +75,12 @@ TEST_F(Checks, Matmul) {
 }
 
 TEST_F(Checks, BiasAndEmbedding) {
+    EXPECT_REFUSED(ops::matmul_bias(ctx, {f32({2, 3})}, {f32({3, 5})}, f32({4}), f32({2, 5})),
+                   "matmul_bias: bias is fp32 [4], but [5] is needed");
+    EXPECT_REFUSED(ops::matmul_bias(ctx, {bf16({2, 3})}, {bf16({3, 5})}, f32({5}), f32({2, 5})),
+                   "matmul_bias: c is fp32 [2, 5], but bf16 is needed");
+    EXPECT_REFUSED(ops::matmul_bias(ctx, {bf16({2, 3})}, {bf16({3, 5})}, f32({5}), bf16({2, 5})),
+                   "matmul_bias: bias is fp32 [5], but bf16 is needed");
     EXPECT_REFUSED(ops::bias_add(ctx, f32({4}), f32({2, 3})), "bias_add: bias is fp32 [4], but [3] is needed");
     EXPECT_REFUSED(ops::bias_backward(ctx, bf16({2, 3}), bf16({3})), "bias_backward: dbias is bf16 [3], but fp32 is needed");
     EXPECT_REFUSED(ops::embedding(ctx, f32({9, 4}), i32(2), f32({3, 4})), "embedding: ids is int32 [2], but [3] is needed");

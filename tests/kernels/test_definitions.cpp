@@ -47,6 +47,17 @@ TEST(Definitions, MatmulRoundsSumsOnce) {
     EXPECT_EQ(device.numbers(c)[0], 1.0 + 0x1p-7);
 }
 
+TEST(Definitions, MatmulBias) {
+    Device device;
+    const auto a = device.tensor({2, 3}, DType::F64, {1, 2, 3, 4, 5, 6});
+    const auto b = device.tensor({2, 3}, DType::F64, {7, 9, 11, 8, 10, 12});
+    const auto bias = device.tensor({2}, DType::F64, {0.5, -1}), c = device.filled({2, 2}, DType::F64, 1.0);
+    ops::matmul_bias(device.context(), {a}, transposed(b), bias, c);
+    expect_near(device.numbers(c), {58.5, 63, 139.5, 153});
+    ops::matmul_bias(device.context(), {a.columns(0, 0)}, transposed(b.columns(0, 0)), bias, c);  // an empty sum
+    expect_near(device.numbers(c), {0.5, -1, 0.5, -1});
+}
+
 TEST(Definitions, RmsNorm) {
     Device device;
     const auto x = device.tensor({1, 2}, DType::F64, {3, -4});

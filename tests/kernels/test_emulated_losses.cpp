@@ -64,7 +64,7 @@ TEST(EmulatedSums, OfMorePartsThanThreads) {
     std::vector<double> parts(1000);
     std::iota(parts.begin(), parts.end(), 1.0);
     const Tensor x = device.tensor({1000}, DType::F64, parts), sum = device.filled({1}, DType::F64, 0.5);
-    ASSERT_TRUE(cuda::launch_add_parts(x.data<double>(), 1000, sum.data<double>(), cuda::native(device.context().stream)).ok());
+    ASSERT_TRUE(cuda::launch_add_parts(x.data<double>(), 1000, sum.data<double>(), cuda::queue(device.context().stream)).ok());
     EXPECT_EQ(device.numbers(sum), std::vector<double>{500500.5});
 }
 

@@ -36,7 +36,7 @@ void expect_configuration(const std::function<void()>& f, const std::vector<std:
 }  // namespace
 
 TEST(Plugins, ABackendOfASharedObjectComputes) {
-    test::Device device(open_plugin(kPlugins / "libref_plugin.so").make(0));
+    test::Device device(open_plugin(kPlugins / "libref_plugin.so").make(0, {}));
     const Tensor a = device.tensor({2, 2}, DType::F32, {1, 2, 3, 4});
     const Tensor b = device.tensor({2, 2}, DType::F32, {5, 6, 7, 8});
     const Tensor c = device.filled({2, 2}, DType::F32, 0);
@@ -46,13 +46,13 @@ TEST(Plugins, ABackendOfASharedObjectComputes) {
 
 TEST(Plugins, ErrorsPassTheBoundary) {
     const BackendPlugin& plugin = open_plugin(kPlugins / "libref_plugin.so");
-    const Error full = error_of([&] { plugin.make(1); });
+    const Error full = error_of([&] { plugin.make(1, {}); });
     EXPECT_EQ(full.failure(), Failure::OutOfMemory);
     EXPECT_STREQ(full.what(), "device 1 is full");
-    EXPECT_THROW(plugin.make(2), std::bad_alloc);
+    EXPECT_THROW(plugin.make(2, {}), std::bad_alloc);
 
     // From inside an op, through the virtual call.
-    test::Device device(plugin.make(0));
+    test::Device device(plugin.make(0, {}));
     const Tensor table = device.filled({3, 2}, DType::F32, 1);
     const Tensor ids = device.tensor({1}, DType::I32, {7});
     const Tensor y = device.filled({1, 2}, DType::F32, 0);
@@ -99,7 +99,7 @@ TEST(Cuda, AMissingLibraryIsNamed) {
 
 TEST(Cuda, AnotherBuildIsRefused) {
     expect_configuration([] { static_cast<void>(open_cuda({kPlugins / "libother_abi.so", kPresent})); }, {"build both together"});
-    EXPECT_EQ(make_cuda_backend(0, {kPlugins / "libref_plugin.so", kPresent})->name(), "ref");
+    EXPECT_EQ(make_cuda_backend(0, {}, {kPlugins / "libref_plugin.so", kPresent})->name(), "ref");
 }
 
 /// The real one, with or without a GPU: it opens wherever its libraries are, and says itself what it finds.
@@ -110,7 +110,7 @@ TEST(Cuda, ThePartItselfOpens) {
     EXPECT_NE(facts.built_with.find("sm_80"), std::string::npos) << facts.built_with;
     EXPECT_EQ(facts.failure.empty(), !facts.devices.empty()) << facts.failure;
     const auto beyond = static_cast<int>(facts.devices.size());
-    expect_configuration([&] { plugin.make(beyond); }, {"cuda: ", facts.devices.empty() ? "NVIDIA's driver" : "there is no GPU"});
+    expect_configuration([&] { plugin.make(beyond, {}); }, {"cuda: ", facts.devices.empty() ? "NVIDIA's driver" : "there is no GPU"});
 }
 
 }  // namespace tandem

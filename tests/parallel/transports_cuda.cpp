@@ -18,7 +18,7 @@ CudaFiles files() {
 
 int devices() { return static_cast<int>(open_cuda(files()).examine(Examine::Facts).devices.size()); }
 
-std::unique_ptr<Backend> gpu() { return make_cuda_backend(test_runtime().local_rank() % devices(), files()); }
+std::unique_ptr<Backend> gpu() { return make_cuda_backend(test_runtime().local_rank() % devices(), {}, files()); }
 
 const TransportPlugin& plugin() { return transport_plugin(find_entry(files().part, kTransportEntry)); }
 

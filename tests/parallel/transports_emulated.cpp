@@ -7,8 +7,8 @@
 namespace tandem::test {
 namespace {
 
-Transport staged(std::size_t chunk) {
-    auto backend = std::make_unique<CudaBackend>(0);
+Transport staged(std::size_t chunk, const DeviceOptions& options = {}) {
+    auto backend = std::make_unique<CudaBackend>(0, options);
     auto stream = backend->make_stream();
     auto group = make_staged_communicator(*backend, test_world(), chunk);
     return {std::move(backend), std::move(stream), std::move(group)};
@@ -21,6 +21,7 @@ std::vector<TransportCase> transport_cases() {
         {"staged", false, [] { return staged(kStagingChunk); }},
         {"staged_16kb", false, [] { return staged(16384); }},
         {"staged_tiny", false, [] { return staged(777); }},
+        {"staged_graphs", false, [] { return staged(777, {.graphs = true}); }},
     };
 }
 

@@ -30,10 +30,10 @@ private:
     std::string name_;
 };
 
-Transport over_nccl() {
+Transport over_nccl(const DeviceOptions& options) {
     static const Directory directory;
     static const NcclLibrary library = fake_nccl(directory.name());
-    auto backend = std::make_unique<CudaBackend>(0);
+    auto backend = std::make_unique<CudaBackend>(0, options);
     auto stream = backend->make_stream();
     auto group = std::make_unique<NcclCommunicator>(library, *backend, test_world().split(0, test_world().rank()));
     return {std::move(backend), std::move(stream), std::move(group)};
@@ -42,7 +42,14 @@ Transport over_nccl() {
 }  // namespace
 
 std::vector<TransportCase> transport_cases() {
-    return {{.name = "nccl", .host = false, .make = over_nccl, .sums_everything = false, .notices_sizes = false}};
+    const auto with = [](const char* name, DeviceOptions options) {
+        return TransportCase{.name = name,
+                             .host = false,
+                             .make = [options] { return over_nccl(options); },
+                             .sums_everything = false,
+                             .notices_sizes = false};
+    };
+    return {with("nccl", {}), with("nccl_graphs", {.graphs = true})};
 }
 
 }  // namespace tandem::test

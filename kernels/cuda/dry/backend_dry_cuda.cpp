@@ -10,6 +10,12 @@ void DryCudaBackend::matmul(Context& ctx, const Operand& a, const Operand& b, co
     cuda::take_matmul_workspace(ctx);
 }
 
+void DryCudaBackend::matmul_bias(Context& ctx, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) {
+    DryBackend::matmul_bias(ctx, a, b, bias, c);
+    const ArenaScope scope(ctx.workspace);
+    cuda::take_matmul_workspace(ctx);
+}
+
 void DryCudaBackend::bias_backward(Context& ctx, const Tensor& dy, const Tensor& dbias) {
     DryBackend::bias_backward(ctx, dy, dbias);
     const ArenaScope scope(ctx.workspace);

@@ -14,6 +14,7 @@ public:
     }
 
     void matmul(Context&, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
+    void matmul_bias(Context&, const Operand& a, const Operand& b, const Tensor& bias, const Tensor& c) override;
     void bias_backward(Context&, const Tensor& dy, const Tensor& dbias) override;
     void embedding_backward(Context&, const Tensor& dy, const Tensor& ids, const Tensor& dtable) override;
     void rmsnorm_backward(Context&, const RmsNorm& norm, const Tensor& dy, const Tensor& x, const Tensor& w, const Tensor& rstd,

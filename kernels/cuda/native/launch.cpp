@@ -11,7 +11,7 @@ constexpr std::size_t kOrdinaryShared = 48 * 1024;  ///< bytes of shared memory 
 
 }  // namespace
 
-Status enqueue(const Launch& how, const KernelCall& call, StreamHandle stream) {
+Status enqueue_now(const Launch& how, const KernelCall& call, NativeStream stream) {
     if (how.shared_bytes > kOrdinaryShared) {
         static std::unordered_set<const void*> asked;  // one thread drives the device of a process
         if (asked.insert(call.kernel).second) {

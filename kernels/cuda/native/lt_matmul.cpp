@@ -38,10 +38,14 @@ cublasOperation_t operation(Transpose transpose) { return transpose == Transpose
 /// What cuBLASLt is told about a product. It thinks in columns: a row-major matrix is to it the transpose, so that
 /// c^T = b^T a^T is asked for, with b as the first operand and every matrix as it lies in memory.
 struct Problem {
-    Problem(const Operand& a, const Operand& b, const Tensor& c) {
+    Problem(const Operand& a, const Operand& b, const Tensor& c, const Tensor& bias) {
         check(cublasLtMatmulDescInit(&description, CUBLAS_COMPUTE_32F, CUDA_R_32F), "matmul", {a.x, b.x, c});
         set(CUBLASLT_MATMUL_DESC_TRANSA, operation(b.transpose), c);
         set(CUBLASLT_MATMUL_DESC_TRANSB, operation(a.transpose), c);
+        if (bias) {  // of as many elements as c^T has rows
+            set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS, c);
+            set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(bias.raw()), c);
+        }
         describe(first, b.x);
         describe(second, a.x);
         describe(result, c);
@@ -51,7 +55,8 @@ struct Problem {
     cublasLtMatrixLayoutOpaque_t first{}, second{}, result{};
 
 private:
-    void set(cublasLtMatmulDescAttributes_t which, cublasOperation_t value, const Tensor& c) {
+    template <class T>
+    void set(cublasLtMatmulDescAttributes_t which, T value, const Tensor& c) {
         check(cublasLtMatmulDescSetAttribute(&description, which, &value, sizeof value), "matmul", {c});
     }
     static void describe(cublasLtMatrixLayoutOpaque_t& layout, const Tensor& x) {
@@ -84,9 +89,31 @@ private:
     }
 };
 
+/// One product as it is enqueued.
+struct Multiplication {
+    cublasLtMatmulDescOpaque_t description;
+    cublasLtMatrixLayoutOpaque_t first, second, result;
+    Algorithm algorithm;
+    cublasLtHandle_t library;
+    const void *a, *b;
+    void *c, *workspace;
+    float alpha;
+    float keep;  ///< of c; with 0, c is not read
+};
+static_assert(sizeof(Multiplication) == sizeof(cublasLtMatmulDescOpaque_t) + 3 * sizeof(cublasLtMatrixLayoutOpaque_t) + sizeof(Algorithm) +
+                                            5 * sizeof(void*) + 2 * sizeof(float),
+              "compared by its bytes, so that none may be padding");
+
+Status multiply(const void* bytes, NativeStream stream) {
+    // cuBLASLt wants descriptors that it may write to.
+    Multiplication x = *static_cast<const Multiplication*>(bytes);
+    return status_of(cublasLtMatmul(x.library, &x.description, &x.alpha, x.b, &x.first, x.a, &x.second, &x.keep, x.c, &x.result, x.c,
+                                    &x.result, &x.algorithm, x.workspace, kMatmulWorkspace, stream));
+}
+
 }  // namespace
 
-Product::Product(const Operand& a, const Operand& b, const Tensor& c)
+Product::Product(const Operand& a, const Operand& b, const Tensor& c, const Tensor& bias)
     : m(c.extent(0)),
       n(c.extent(1)),
       k(a.columns()),
@@ -96,6 +123,7 @@ Product::Product(const Operand& a, const Operand& b, const Tensor& c)
       a_alignment(alignment(a.x)),
       b_alignment(alignment(b.x)),
       c_alignment(alignment(c)),
+      bias_alignment(bias ? alignment(bias) : 0),
       input(a.x.dtype()),
       output(c.dtype()),
       a_transpose(a.transpose),
@@ -103,9 +131,10 @@ Product::Product(const Operand& a, const Operand& b, const Tensor& c)
 
 std::size_t ProductHash::operator()(const Product& p) const {
     std::uint64_t h = 0xcbf29ce484222325U;
-    for (const auto v : {p.m, p.n, p.k, p.a_stride, p.b_stride, p.c_stride, std::int64_t{p.a_alignment}, std::int64_t{p.b_alignment},
-                         std::int64_t{p.c_alignment}, static_cast<std::int64_t>(p.input), static_cast<std::int64_t>(p.output),
-                         static_cast<std::int64_t>(p.a_transpose), static_cast<std::int64_t>(p.b_transpose)})
+    for (const auto v :
+         {p.m, p.n, p.k, p.a_stride, p.b_stride, p.c_stride, std::int64_t{p.a_alignment}, std::int64_t{p.b_alignment},
+          std::int64_t{p.c_alignment}, std::int64_t{p.bias_alignment}, static_cast<std::int64_t>(p.input),
+          static_cast<std::int64_t>(p.output), static_cast<std::int64_t>(p.a_transpose), static_cast<std::int64_t>(p.b_transpose)})
         h = (h ^ static_cast<std::uint64_t>(v)) * 0x9E3779B97F4A7C15U ^ (h >> 29U);
     return h;
 }
@@ -117,9 +146,9 @@ LtMatmul::~LtMatmul() {
     if (code != CUBLAS_STATUS_SUCCESS) std::fprintf(stderr, "tandem: cublasLtDestroy: %s\n", cublasLtGetStatusString(code));
 }
 
-std::vector<Algorithm> LtMatmul::candidates(const Operand& a, const Operand& b, const Tensor& c, int count) const {
-    Problem problem(a, b, c);
-    Preference preference(Product(a, b, c));
+std::vector<Algorithm> LtMatmul::candidates(const Operand& a, const Operand& b, const Tensor& c, const Tensor& bias, int count) const {
+    Problem problem(a, b, c, bias);
+    Preference preference(Product(a, b, c, bias));
     std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(count));
     int returned = 0;
     check(cublasLtMatmulAlgoGetHeuristic(handle_, &problem.description, &problem.first, &problem.second, &problem.result, &problem.result,
@@ -131,35 +160,43 @@ std::vector<Algorithm> LtMatmul::candidates(const Operand& a, const Operand& b, 
         if (one.state == CUBLAS_STATUS_SUCCESS) usable.push_back(one.algo);
     }
     if (usable.empty()) {
-        fail(Failure::Run, "matmul: cuBLASLt {} has no algorithm for {}{} times {}{} into {} (rows {}, {} and {} elements apart)",
+        fail(Failure::Run, "matmul: cuBLASLt {} has no algorithm for {}{} times {}{}{} into {} (rows {}, {} and {} elements apart)",
              cublaslt_text(cublasLtGetVersion()), a.x.str(), a.transpose == Transpose::Yes ? " transposed" : "", b.x.str(),
-             b.transpose == Transpose::Yes ? " transposed" : "", c.str(), a.x.row_stride(), b.x.row_stride(), c.row_stride());
+             b.transpose == Transpose::Yes ? " transposed" : "", bias ? " plus a bias" : "", c.str(), a.x.row_stride(), b.x.row_stride(),
+             c.row_stride());
     }
     return usable;
 }
 
-void LtMatmul::run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) {
-    const Product product(a, b, c);
+void LtMatmul::run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write, const Tensor& bias) {
+    const Product product(a, b, c, bias);
     auto found = chosen_.find(product);
     if (found == chosen_.end()) {
-        const Algorithm best = candidates(a, b, c, 1).front();
+        const Algorithm best = candidates(a, b, c, bias, 1).front();
         if (chosen_.size() >= kRemembered) chosen_.clear();
         found = chosen_.emplace(product, best).first;
     }
-    run(ctx, a, b, c, alpha, write, found->second);
+    run(ctx, a, b, c, alpha, write, bias, found->second);
 }
 
-void LtMatmul::run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write,
+void LtMatmul::run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write, const Tensor& bias,
                    const Algorithm& algorithm) {
-    Problem problem(a, b, c);
+    Problem problem(a, b, c, bias);
     // Given back when this returns, before the product has run: whatever takes these bytes next runs behind it in the same stream.
     const ArenaScope scope(ctx.workspace);
-    void* workspace = take_matmul_workspace(ctx).raw();
-    const auto scale = static_cast<float>(alpha);
-    const float keep = write == Write::Accumulate ? 1.0F : 0.0F;  // with 0, c is not read
-    check(cublasLtMatmul(handle_, &problem.description, &scale, b.x.raw(), &problem.first, a.x.raw(), &problem.second, &keep, c.raw(),
-                         &problem.result, c.raw(), &problem.result, &algorithm, workspace, kMatmulWorkspace, native(ctx.stream)),
-          "matmul", {a.x, b.x, c});
+    const Multiplication what{.description = problem.description,
+                              .first = problem.first,
+                              .second = problem.second,
+                              .result = problem.result,
+                              .algorithm = algorithm,
+                              .library = handle_,
+                              .a = a.x.raw(),
+                              .b = b.x.raw(),
+                              .c = c.raw(),
+                              .workspace = take_matmul_workspace(ctx).raw(),
+                              .alpha = static_cast<float>(alpha),
+                              .keep = write == Write::Accumulate ? 1.0F : 0.0F};
+    check(queue(ctx.stream)->enqueue({"matmul", multiply, std::as_bytes(std::span(&what, 1))}), "matmul", {a.x, b.x, c});
 }
 
 std::unique_ptr<MatrixProducts> make_matrix_products() { return std::make_unique<LtMatmul>(); }

@@ -15,10 +15,11 @@ struct Product {
     std::int64_t m, n, k;
     std::int64_t a_stride, b_stride, c_stride;            ///< elements from row to row, as stored
     std::uint32_t a_alignment, b_alignment, c_alignment;  ///< bytes: the largest power of two, up to 256, that divides the address
+    std::uint32_t bias_alignment;                         ///< likewise; 0 where there is no bias
     DType input, output;
     Transpose a_transpose, b_transpose;
 
-    Product(const Operand& a, const Operand& b, const Tensor& c);
+    Product(const Operand& a, const Operand& b, const Tensor& c, const Tensor& bias);
     friend bool operator==(const Product&, const Product&) = default;
 };
 
@@ -38,11 +39,13 @@ public:
 
     /// With the algorithm that cuBLASLt thinks fastest, asked for once for each Product: the same for the same operands, so that a
     /// run repeats bit for bit.
-    void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write) override;
-    void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write, const Algorithm& algorithm);
+    void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write, const Tensor& bias) override;
+    void run(Context& ctx, const Operand& a, const Operand& b, const Tensor& c, double alpha, Write write, const Tensor& bias,
+             const Algorithm& algorithm);
 
     /// Up to `count` algorithms, likely fastest first. Throws Run where cuBLASLt has none.
-    [[nodiscard]] std::vector<Algorithm> candidates(const Operand& a, const Operand& b, const Tensor& c, int count) const;
+    [[nodiscard]] std::vector<Algorithm> candidates(const Operand& a, const Operand& b, const Tensor& c, const Tensor& bias,
+                                                    int count) const;
 
 private:
     cublasLtHandle_t handle_ = nullptr;

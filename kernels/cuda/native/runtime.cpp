@@ -22,6 +22,12 @@ cudaMemcpyKind kind(Direction direction) {
     }
 }
 
+StatusText describe_library(Status status) {
+    const auto code = static_cast<cublasStatus_t>(-status.code);
+    return {cublasLtGetStatusName(code), cublasLtGetStatusString(code),
+            code == CUBLAS_STATUS_ALLOC_FAILED ? StatusKind::OutOfMemory : StatusKind::Other};
+}
+
 }  // namespace
 
 Status allocate(std::size_t bytes, void** base) { return status(cudaMalloc(base, bytes)); }
@@ -36,25 +42,25 @@ Status release_pinned(void* base) { return status(cudaFreeHost(base)); }
 Status memory_info(std::size_t* free, std::size_t* total) { return status(cudaMemGetInfo(free, total)); }
 
 // CUDA bounds strides to 2 GiB, so what is packed on both sides goes as one piece of any length.
-Status copy(const RowsCopy& what, Direction direction, StreamHandle stream) {
+Status copy(const RowsCopy& what, Direction direction, NativeStream stream) {
     if (what.to_stride == what.row && what.from_stride == what.row)
         return status(cudaMemcpyAsync(what.to, what.from, what.rows * what.row, kind(direction), stream));
     return status(cudaMemcpy2DAsync(what.to, what.to_stride, what.from, what.from_stride, what.row, what.rows, kind(direction), stream));
 }
 
-Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, StreamHandle stream) {
+Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, NativeStream stream) {
     if (stride == row) return status(cudaMemsetAsync(base, 0, rows * row, stream));
     return status(cudaMemset2DAsync(base, stride, 0, row, rows, stream));
 }
 
 // A stream that does not wait for the default stream, nor that for it; events without times, which would cost a wait.
-Status make_stream(StreamHandle* stream) { return status(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking)); }
-Status destroy_stream(StreamHandle stream) { return status(cudaStreamDestroy(stream)); }
-Status synchronize_stream(StreamHandle stream) { return status(cudaStreamSynchronize(stream)); }
+Status make_stream(NativeStream* stream) { return status(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking)); }
+Status destroy_stream(NativeStream stream) { return status(cudaStreamDestroy(stream)); }
+Status synchronize_stream(NativeStream stream) { return status(cudaStreamSynchronize(stream)); }
 Status make_event(EventHandle* event) { return status(cudaEventCreateWithFlags(event, cudaEventDisableTiming)); }
 Status destroy_event(EventHandle event) { return status(cudaEventDestroy(event)); }
-Status record_event(EventHandle event, StreamHandle stream) { return status(cudaEventRecord(event, stream)); }
-Status wait_event(StreamHandle stream, EventHandle event) { return status(cudaStreamWaitEvent(stream, event, 0)); }
+Status record_event(EventHandle event, NativeStream stream) { return status(cudaEventRecord(event, stream)); }
+Status wait_event(NativeStream stream, EventHandle event) { return status(cudaStreamWaitEvent(stream, event, 0)); }
 Status synchronize_event(EventHandle event) { return status(cudaEventSynchronize(event)); }
 
 Status query_event(EventHandle event, bool* done) {
@@ -66,6 +72,7 @@ Status query_event(EventHandle event, bool* done) {
 }
 
 StatusText describe(Status status) {
+    if (status.code < 0) return describe_library(status);
     const auto code = static_cast<cudaError_t>(status.code);
     const auto text = [&](StatusKind kind) { return StatusText{cudaGetErrorName(code), cudaGetErrorString(code), kind}; };
     switch (code) {

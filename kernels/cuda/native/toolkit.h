@@ -20,4 +20,16 @@ inline std::string cublaslt_text(std::size_t version) {
     return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." + std::to_string(version % 100);
 }
 
+/// What the next call on a stream that is recorded would wait for. Kernels of libraries may be joined by edges with data, which the older
+/// forms of this question cannot report.
+inline cudaError_t newest_nodes(cudaStream_t stream, const cudaGraphNode_t** nodes, std::size_t* count) {
+    cudaStreamCaptureStatus state = cudaStreamCaptureStatusNone;
+    const cudaGraphEdgeData* edges = nullptr;
+#if CUDART_VERSION >= 13000
+    return cudaStreamGetCaptureInfo(stream, &state, nullptr, nullptr, nodes, &edges, count);
+#else
+    return cudaStreamGetCaptureInfo_v3(stream, &state, nullptr, nullptr, nodes, &edges, count);
+#endif
+}
+
 }  // namespace tandem::cuda

@@ -6,7 +6,7 @@
 
 namespace {
 
-std::unique_ptr<tandem::Backend> make(int device) {
+std::unique_ptr<tandem::Backend> make(int device, const tandem::DeviceOptions& /*options*/) {
     if (device == 1) tandem::fail(tandem::Failure::OutOfMemory, "device {} is full", device);
     if (device == 2) throw std::bad_alloc();
     return std::make_unique<tandem::RefBackend>();

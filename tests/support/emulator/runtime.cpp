@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <set>
 #include <utility>
 #include <vector>
 
-#include "kernels/cuda/launch.cuh"
-#include "tests/support/emulator/block.h"
 #include "tests/support/emulator/emulator.h"
 #include "tests/support/emulator/memory.h"
 #include "tests/support/emulator/streams.h"
@@ -18,10 +17,9 @@
 namespace {
 
 // Numbers of CUDA's own.
-constexpr int kInvalidValue = 1, kMemoryAllocation = 2, kLaunchFailure = 719;
+constexpr int kInvalidValue = 1, kMemoryAllocation = 2, kLaunchFailure = 719, kCaptureUnsupported = 900;
 
 std::string last_fault;
-tandem::emulator::Order order = tandem::emulator::Order::Forward;
 std::map<std::uintptr_t, std::size_t>& pinned() {
     static auto* all = new std::map<std::uintptr_t, std::size_t>;
     return *all;
@@ -37,12 +35,6 @@ bool is_pinned(const void* address) {
     if (next == pinned().begin()) return false;
     --next;
     return at < next->first + next->second;
-}
-
-tandem::cuda::Status failed(std::string fault) {
-    if (fault.empty()) return {};
-    last_fault = std::move(fault);
-    return {kLaunchFailure};
 }
 
 /// Rows, checked where they are the device's.
@@ -80,43 +72,40 @@ std::string CUstream_st::drain(std::uint64_t number) {
 
 namespace tandem::emulator {
 
-void set_order(Order wanted) { order = wanted; }
 std::string take_fault() { return std::exchange(last_fault, {}); }
-std::uint64_t launches() { return launches_run(); }
+
+cuda::Status failed(std::string fault) {
+    if (fault.empty()) return {};
+    last_fault = std::move(fault);
+    return {kLaunchFailure};
+}
+
 void set_memory(std::size_t bytes) { memory().set_capacity(bytes); }
 
 }  // namespace tandem::emulator
 
 namespace tandem::cuda {
 
-Status enqueue(const Launch& how, const KernelCall& call, StreamHandle stream) {
-    emulator::Work work;
-    work.name = how.name;
-    work.grid = {how.grid.x, how.grid.y, how.grid.z};
-    work.block = {how.threads, 1, 1};
-    work.shared_bytes = how.shared_bytes;
-    work.kernel = call.kernel;
-    work.invoke = call.invoke;
-    if (how.grid.y > 65535 || how.grid.z > 65535)
-        return failed(fmt::format("{}: a grid of {} x {} x {}", how.name, how.grid.x, how.grid.y, how.grid.z));
-    for (int i = 0; i < call.count; ++i) {
-        const std::size_t place = (work.arguments.size() + 15) / 16 * 16;
-        work.argument_places.push_back(place);
-        work.arguments.resize(place + call.sizes[i]);
-        std::memcpy(work.arguments.data() + place, call.arguments[i], call.sizes[i]);
-    }
-    if (work.arguments.size() > 4096) return failed(fmt::format("{}: {} bytes of arguments", how.name, work.arguments.size()));
-    stream->push([work = std::move(work)] { return emulator::run(work, order); });
-    return {};
+using emulator::failed;
+
+namespace {
+
+/// What waits for a stream, or for all of them, is not allowed while one is recorded.
+bool any_is_recorded() {
+    return std::ranges::any_of(streams(), [](const CUstream_st* stream) { return stream->recording != nullptr; });
 }
 
+}  // namespace
+
 Status allocate(std::size_t bytes, void** base) {
+    if (any_is_recorded()) return {kCaptureUnsupported};
     *base = emulator::memory().allocate(bytes);
     return {*base == nullptr ? kMemoryAllocation : 0};
 }
 
 /// Waits for everything, as cudaFree does.
 Status release(void* base) {
+    if (any_is_recorded()) return {kCaptureUnsupported};
     std::string fault;
     for (CUstream_st* stream : streams())
         if (auto wrong = stream->drain(stream->enqueued); fault.empty()) fault = std::move(wrong);
@@ -125,6 +114,7 @@ Status release(void* base) {
 }
 
 Status allocate_pinned(std::size_t bytes, void** base) {
+    if (any_is_recorded()) return {kCaptureUnsupported};
     *base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (*base == MAP_FAILED) return {kMemoryAllocation};
     pinned()[reinterpret_cast<std::uintptr_t>(*base)] = bytes;
@@ -132,6 +122,7 @@ Status allocate_pinned(std::size_t bytes, void** base) {
 }
 
 Status release_pinned(void* base) {
+    if (any_is_recorded()) return {kCaptureUnsupported};
     const auto found = pinned().find(reinterpret_cast<std::uintptr_t>(base));
     if (found == pinned().end()) return {kInvalidValue};
     std::string fault;
@@ -148,7 +139,8 @@ Status memory_info(std::size_t* free, std::size_t* total) {
     return {};
 }
 
-Status copy(const RowsCopy& what, Direction direction, StreamHandle stream) {
+Status copy(const RowsCopy& what, Direction direction, NativeStream stream) {
+    if (stream->recording != nullptr && direction != Direction::DeviceToDevice) return {kCaptureUnsupported};  // not of tandem's
     const bool packed = what.to_stride == what.row && what.from_stride == what.row;
     if (!packed && (what.to_stride < what.row || what.from_stride < what.row)) return {kInvalidValue};  // even of a single row
     if (direction == Direction::HostToDevice && !is_pinned(what.from)) {
@@ -165,7 +157,7 @@ Status copy(const RowsCopy& what, Direction direction, StreamHandle stream) {
     return {};
 }
 
-Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, StreamHandle stream) {
+Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, NativeStream stream) {
     if (stride < row) return {kInvalidValue};
     stream->push([=]() -> std::string {
         auto& memory = emulator::memory();
@@ -180,20 +172,24 @@ Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t ro
     return {};
 }
 
-Status make_stream(StreamHandle* stream) {
+Status make_stream(NativeStream* stream) {
     *stream = new CUstream_st;
     streams().insert(*stream);
     return {};
 }
 
-Status destroy_stream(StreamHandle stream) {
+Status destroy_stream(NativeStream stream) {
+    if (stream->recording != nullptr) return {kCaptureUnsupported};
     std::string fault = stream->drain(stream->enqueued);
     streams().erase(stream);
     delete stream;
     return failed(std::move(fault));
 }
 
-Status synchronize_stream(StreamHandle stream) { return failed(stream->drain(stream->enqueued)); }
+Status synchronize_stream(NativeStream stream) {
+    if (stream->recording != nullptr) return {kCaptureUnsupported};
+    return failed(stream->drain(stream->enqueued));
+}
 
 Status make_event(EventHandle* event) {
     *event = new CUevent_st;
@@ -205,13 +201,15 @@ Status destroy_event(EventHandle event) {
     return {};
 }
 
-Status record_event(EventHandle event, StreamHandle stream) {
+Status record_event(EventHandle event, NativeStream stream) {
+    if (stream->recording != nullptr) return {kCaptureUnsupported};
     stream->push([] { return std::string(); });
     *event = {stream, stream->enqueued};
     return {};
 }
 
-Status wait_event(StreamHandle stream, EventHandle event) {
+Status wait_event(NativeStream stream, EventHandle event) {
+    if (stream->recording != nullptr) return {kCaptureUnsupported};
     if (event->stream == nullptr || event->stream == stream) return {};
     stream->push(
         [other = event->stream, number = event->number] { return streams().contains(other) ? other->drain(number) : std::string(); });
@@ -232,6 +230,8 @@ Status query_event(EventHandle event, bool* done) {
 StatusText describe(Status status) {
     if (status.code == kMemoryAllocation) return {"cudaErrorMemoryAllocation", "out of memory (emulated)", StatusKind::OutOfMemory};
     if (status.code == kLaunchFailure) return {"cudaErrorLaunchFailure", last_fault, StatusKind::EarlierWork};
+    if (status.code == kCaptureUnsupported)
+        return {"cudaErrorStreamCaptureUnsupported", "not while a stream is recorded (emulated)", StatusKind::Other};
     return {"cudaErrorInvalidValue", "invalid argument (emulated)", StatusKind::Other};
 }
 

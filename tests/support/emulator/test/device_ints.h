@@ -5,9 +5,11 @@
 
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/queue.h"
 #include "kernels/cuda/runtime.h"
 #include "tests/support/emulator/emulator.h"
 
@@ -16,7 +18,10 @@ namespace tandem::emulator::test {
 inline void expect_ok(cuda::Status status) { EXPECT_TRUE(status.ok()) << cuda::describe(status).text; }
 
 struct QueueOfOne {
-    QueueOfOne() { expect_ok(cuda::make_stream(&stream)); }
+    QueueOfOne() {
+        expect_ok(cuda::make_stream(&stream));
+        calls = &queue_.emplace(stream, nullptr);
+    }
     ~QueueOfOne() { expect_ok(cuda::destroy_stream(stream)); }
     QueueOfOne(const QueueOfOne&) = delete;
     QueueOfOne& operator=(const QueueOfOne&) = delete;
@@ -29,7 +34,11 @@ struct QueueOfOne {
         return found;
     }
 
-    cuda::StreamHandle stream = nullptr;
+    cuda::NativeStream stream = nullptr;
+    cuda::StreamHandle calls = nullptr;  ///< the stream as launches take it
+
+private:
+    std::optional<cuda::Queue> queue_;
 };
 
 /// An allocation of T, not written.

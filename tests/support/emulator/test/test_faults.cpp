@@ -24,7 +24,7 @@ TEST_P(PlantedFault, IsFound) {
     const OnDevice<int> data(counting(kInts)), fresh(kInts);
     std::vector<int> host(kInts, 1);
     const QueueOfOne queue;
-    expect_ok(launch_planted(planted, {data.data, fresh.data, host.data()}, queue.stream));
+    expect_ok(launch_planted(planted, {data.data, fresh.data, host.data()}, queue.calls));
     const std::string fault = queue.fault();
     EXPECT_TRUE(fault.starts_with(std::string(planted.name) + ": ")) << fault;
     EXPECT_NE(fault.find(planted.message), std::string::npos) << fault;
@@ -44,7 +44,7 @@ TEST(Emulator, FaultNamesKernelBlockThreadAndWhat) {
     const QueueOfOne queue;
     for (const Planted& planted : all_planted()) {
         if (std::string(planted.name) != "block_reads_anothers") continue;
-        expect_ok(launch_planted(planted, {data.data, fresh.data, nullptr}, queue.stream));
+        expect_ok(launch_planted(planted, {data.data, fresh.data, nullptr}, queue.calls));
         EXPECT_EQ(queue.fault(),
                   "block_reads_anothers: block 1 0 0, thread 0: a write of 4 bytes: byte 128 of an allocation of 1024 was read by "
                   "thread 0 of block 0 0 0 in the same launch: a race");
@@ -58,7 +58,7 @@ TEST(Emulator, AWriteAfterAReadIsFoundWithoutTheOtherWayRound) {
     for (const Planted& planted : planted_in_order()) {
         if (std::string(planted.name).find("_read_then_") == std::string::npos) continue;
         ++found;
-        expect_ok(launch_planted(planted, {data.data, fresh.data, nullptr}, queue.stream));
+        expect_ok(launch_planted(planted, {data.data, fresh.data, nullptr}, queue.calls));
         const std::string fault = queue.fault();
         EXPECT_NE(fault.find("was read by"), std::string::npos) << fault;
     }
@@ -69,7 +69,7 @@ TEST(Emulator, WorksAfterAFault) {
     const OnDevice<int> data(counting(kInts)), fresh(kInts);
     const QueueOfOne queue;
     for (int i = 0; i < 3; ++i) {
-        expect_ok(launch_planted(planted_in_order()[0], {data.data, fresh.data, nullptr}, queue.stream));
+        expect_ok(launch_planted(planted_in_order()[0], {data.data, fresh.data, nullptr}, queue.calls));
         EXPECT_NE(queue.fault(), "");
         EXPECT_EQ(data.values(queue), counting(kInts));
         EXPECT_EQ(queue.fault(), "");
@@ -90,7 +90,7 @@ TEST(EmulatorDeathTest, LocalMemoryIsFull) {
     const OnDevice<int> data(counting(kInts));
     const auto run = [&] {
         const QueueOfOne queue;
-        expect_ok(launch_huge_frame({data.data, nullptr, nullptr}, queue.stream));
+        expect_ok(launch_huge_frame({data.data, nullptr, nullptr}, queue.calls));
         std::exit(queue.fault().empty() ? 0 : 1);
     };
     EXPECT_DEATH(run(), "needs more local memory than it has");

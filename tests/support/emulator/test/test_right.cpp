@@ -55,7 +55,7 @@ protected:
         const auto a = halves<T>(256), b = halves<T>(128);
         const OnDevice<std::uint16_t> on_a(a), on_b(b);
         const OnDevice<float> d(std::vector<float>(128, 1.0F));
-        expect_ok(launch_mma(type, on_a.data, on_b.data, d.data, queue.stream));
+        expect_ok(launch_mma(type, on_a.data, on_b.data, d.data, queue.calls));
         expect_near(d.values(queue), product<T>(a, b, 16, 8, 16));
     }
 
@@ -74,7 +74,7 @@ TEST_P(RightKernel, MatricesLoadedByTheWarp) {
     const auto a = halves<BFloat16>(256), b = halves<BFloat16>(256);
     const OnDevice<std::uint16_t> on_a(a), on_b(b);
     const OnDevice<float> d(std::vector<float>(256, 1.0F));
-    expect_ok(launch_ldmatrix(on_a.data, on_b.data, d.data, queue.stream));
+    expect_ok(launch_ldmatrix(on_a.data, on_b.data, d.data, queue.calls));
     expect_near(d.values(queue), product<BFloat16>(a, b, 16, 16, 16));
 }
 
@@ -82,7 +82,7 @@ TEST_P(RightKernel, Shuffles) {
     std::vector<std::int64_t> x(32);
     for (std::size_t l = 0; l < 32; ++l) x[l] = static_cast<std::int64_t>(l) << 40U | 0x12345678;
     const OnDevice<std::int64_t> on_x(x), y(128);
-    expect_ok(launch_shuffles(on_x.data, y.data, queue.stream));
+    expect_ok(launch_shuffles(on_x.data, y.data, queue.calls));
     const auto got = y.values(queue);
     for (std::size_t l = 0; l < 32; ++l) {
         EXPECT_EQ(got[l], x[31 - l]) << l;
@@ -98,7 +98,7 @@ TEST_P(RightKernel, Votes) {
         for (unsigned l = 0; l < 32; ++l) x[l] = (votes >> l & 1U) != 0 ? static_cast<int>(l) + 256 : 0;
         const OnDevice<int> on_x(x);
         const OnDevice<unsigned> y(3);
-        expect_ok(launch_votes(on_x.data, y.data, queue.stream));
+        expect_ok(launch_votes(on_x.data, y.data, queue.calls));
         EXPECT_EQ(y.values(queue), (std::vector<unsigned>{votes, votes != 0, votes == 0xffffffffU}));
     }
 }
@@ -109,7 +109,7 @@ TEST_P(RightKernel, Reductions) {
         std::uniform_int_distribution<int> uniform(-100, 100);
         for (float& v : x) v = static_cast<float>(uniform(random));
         const OnDevice<float> on_x(x), y(2 * x.size());
-        expect_ok(launch_reductions(threads, on_x.data, y.data, queue.stream));
+        expect_ok(launch_reductions(threads, on_x.data, y.data, queue.calls));
         const float sum = std::accumulate(x.begin(), x.end(), 0.0F), largest = *std::ranges::max_element(x);
         const auto got = y.values(queue);
         for (std::size_t t = 0; t < x.size(); ++t) {
@@ -121,13 +121,13 @@ TEST_P(RightKernel, Reductions) {
 
 TEST_P(RightKernel, Atomics) {
     const OnDevice<int> y(std::vector<int>(4, 0));
-    expect_ok(launch_atomics(5, 96, y.data, queue.stream));
+    expect_ok(launch_atomics(5, 96, y.data, queue.calls));
     EXPECT_EQ(y.values(queue), (std::vector<int>{480, 479, 31, 480}));
 }
 
 TEST_P(RightKernel, PrefixSums) {
     const OnDevice<int> x(counting(64)), y(64);
-    expect_ok(launch_prefix_sums(x.data, y.data, queue.stream));
+    expect_ok(launch_prefix_sums(x.data, y.data, queue.calls));
     const auto got = y.values(queue);
     for (int i = 0; i < 64; ++i) EXPECT_EQ(got[static_cast<std::size_t>(i)], i * (i + 1) / 2);
 }
@@ -136,7 +136,7 @@ TEST_P(RightKernel, AsynchronousCopies) {
     for (const int tiles : {1, 2, 5}) {
         const int valid = tiles * 128 - 40;
         const OnDevice<int> x(counting(valid)), y(static_cast<std::size_t>(tiles) * 128);
-        expect_ok(launch_pipeline(x.data, y.data, tiles, valid, queue.stream));
+        expect_ok(launch_pipeline(x.data, y.data, tiles, valid, queue.calls));
         std::vector<int> wanted = counting(valid);
         wanted.resize(static_cast<std::size_t>(tiles) * 128, 0);
         EXPECT_EQ(y.values(queue), wanted);
@@ -145,20 +145,20 @@ TEST_P(RightKernel, AsynchronousCopies) {
 
 TEST_P(RightKernel, GridOfThreeDimensions) {
     const OnDevice<int> x(std::vector<int>{1000}), y(12 * 32);
-    expect_ok(launch_grid(x.data, y.data, queue.stream));
+    expect_ok(launch_grid(x.data, y.data, queue.calls));
     const auto got = y.values(queue);
     for (int i = 0; i < 12 * 32; ++i) EXPECT_EQ(got[static_cast<std::size_t>(i)], 1000 + i);
 }
 
 TEST_P(RightKernel, NoFalseAlarms) {
     const OnDevice<int> x(counting(64)), y(64);
-    expect_ok(launch_innocent(x.data, y.data, queue.stream));
+    expect_ok(launch_innocent(x.data, y.data, queue.calls));
     EXPECT_EQ(y.values(queue), std::vector<int>(64, 1));
 }
 
 TEST_P(RightKernel, LaunchesFollowEachOther) {
     const OnDevice<int> y(100);
-    for (int i = 0; i < 3; ++i) expect_ok(launch_fill(y.data, 100, i, queue.stream));
+    for (int i = 0; i < 3; ++i) expect_ok(launch_fill(y.data, 100, i, queue.calls));
     EXPECT_EQ(y.values(queue), std::vector<int>(100, 2));
 }
 

@@ -47,7 +47,7 @@ TEST(EmulatedStreams, SecondStreamSeesOldDataUnlessItWaits) {
     const OnDevice<int> x(std::vector<int>{1});
     const QueueOfOne first, second;
     const Pinned seen(1);
-    expect_ok(launch_fill(x.data, 1, 2, first.stream));
+    expect_ok(launch_fill(x.data, 1, 2, first.calls));
     expect_copied(seen.data, x.data, 4, Direction::DeviceToHost, second);
     EXPECT_EQ(second.fault(), "");
     EXPECT_EQ(*seen.data, 1);
@@ -66,10 +66,10 @@ TEST(EmulatedStreams, AWaitIsForTheEventAsItWasRecorded) {
     const QueueOfOne first, second;
     const Pinned seen(1);
     const Event event;
-    expect_ok(launch_fill(x.data, 1, 2, first.stream));
+    expect_ok(launch_fill(x.data, 1, 2, first.calls));
     expect_ok(cuda::record_event(event.handle, first.stream));
     expect_ok(cuda::wait_event(second.stream, event.handle));
-    expect_ok(launch_fill(x.data, 1, 3, first.stream));
+    expect_ok(launch_fill(x.data, 1, 3, first.calls));
     expect_ok(cuda::record_event(event.handle, first.stream));
     expect_copied(seen.data, x.data, 4, Direction::DeviceToHost, second);
     EXPECT_EQ(second.fault(), "");
@@ -85,7 +85,7 @@ TEST(EmulatedStreams, EventsAreDoneWhenTheirWorkIs) {
     const QueueOfOne queue;
     const Event event;
     EXPECT_TRUE(event.done());  // nothing was recorded
-    expect_ok(launch_fill(x.data, 1, 2, queue.stream));
+    expect_ok(launch_fill(x.data, 1, 2, queue.calls));
     expect_ok(cuda::record_event(event.handle, queue.stream));
     EXPECT_FALSE(event.done());
     EXPECT_TRUE(event.done());  // who asks again and again is not kept waiting
@@ -139,7 +139,7 @@ TEST(EmulatedStreams, MemoryThatWasGivenBackIsGone) {
     expect_ok(cuda::allocate(4, &base));
     expect_ok(cuda::release(base));
     EXPECT_FALSE(cuda::release(base).ok());
-    expect_ok(launch_fill(static_cast<int*>(base), 1, 2, queue.stream));
+    expect_ok(launch_fill(static_cast<int*>(base), 1, 2, queue.calls));
     EXPECT_NE(queue.fault().find("fill: block 0 0 0, thread 0: a write of 4 bytes at "), std::string::npos);
 }
 
@@ -171,7 +171,7 @@ TEST(EmulatedStreams, RowsAreCopiedAndZeroed) {
 TEST(EmulatedStreams, WhatNobodyWroteDoesNotReachTheHostAsZeros) {
     const OnDevice<int> x(2), y(2);
     const QueueOfOne queue;
-    expect_ok(launch_fill(x.data, 1, 5, queue.stream));
+    expect_ok(launch_fill(x.data, 1, 5, queue.calls));
     expect_copied(y.data, x.data, 8, Direction::DeviceToDevice, queue);
     EXPECT_EQ(y.values(queue), (std::vector<int>{5, -1}));
 }
@@ -193,8 +193,8 @@ TEST(EmulatedStreams, MemoryIsFinite) {
 TEST(EmulatedStreams, WhatFollowsAFaultIsNotRun) {
     const OnDevice<int> x(std::vector<int>{1});
     const QueueOfOne queue;
-    expect_ok(launch_fill(x.data, 2, 5, queue.stream));
-    expect_ok(launch_fill(x.data, 1, 6, queue.stream));
+    expect_ok(launch_fill(x.data, 2, 5, queue.calls));
+    expect_ok(launch_fill(x.data, 1, 6, queue.calls));
     const cuda::Status status = cuda::synchronize_stream(queue.stream);
     EXPECT_EQ(cuda::describe(status).kind, cuda::StatusKind::EarlierWork);
     EXPECT_NE(take_fault().find("out of bounds"), std::string::npos);
