@@ -59,6 +59,11 @@ CommandLine& CommandLine::option(std::string name, double& target, double least,
                [&target, range](std::string_view text) { target = parse_real(text, range); });
 }
 
+CommandLine& CommandLine::seconds(std::string name, std::optional<double>& target, std::string help) {
+    return add(std::move(name), "seconds, or auto", "auto", std::move(help),
+               [&target](std::string_view text) { target = text == "auto" ? std::nullopt : std::optional(parse_seconds(text)); });
+}
+
 CommandLine& CommandLine::choice(std::string name, std::string& target, std::vector<std::string> words, std::string help) {
     auto values = enumerated(words);
     return add(std::move(name), values, target, std::move(help), [&target, words = std::move(words), values](std::string_view text) {

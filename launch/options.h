@@ -40,6 +40,8 @@ public:
     CommandLine& option(std::string name, std::int64_t& target, std::int64_t least, std::string help);
     CommandLine& option(std::string name, std::uint64_t& target, std::string help);  ///< a seed: 0 to 2^64 - 1
     CommandLine& option(std::string name, double& target, double least, double most, std::string help);
+    /// "90", "2min"; absent where it is not given or `auto`.
+    CommandLine& seconds(std::string name, std::optional<double>& target, std::string help);
     /// One of `words`.
     CommandLine& choice(std::string name, std::string& target, std::vector<std::string> words, std::string help);
     /// One of `types` by its name.

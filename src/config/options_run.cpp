@@ -103,8 +103,10 @@ void add_run_options(std::vector<Option>& table) {
                    "threads of each rank; auto: its share of the processors it may use");
 
     SectionRows<WatchdogSection> watchdog("watchdog", &RunConfig::watchdog, table);
-    watchdog.optional("deadline", &WatchdogSection::deadline, "seconds", "auto",
-                      "how long a rank may take for one instruction before the job is ended", parse_seconds);
+    watchdog.optional(
+        "deadline", &WatchdogSection::deadline, "seconds", "auto",
+        "how long a rank may take for one instruction before the job is ended; auto: 10 times the slowest so far, 20 s at least",
+        parse_seconds);
 }
 
 }  // namespace tandem

@@ -5,6 +5,7 @@
 #include "kernels/base/backend.h"
 #include "kernels/ops/quantization.h"
 #include "kernels/quant/four_bit.h"
+#include "parallel/whereabouts.h"
 
 namespace tandem {
 namespace {
@@ -29,6 +30,7 @@ public:
             ctx_.backend.copy_from_host(ctx_.stream, packed_.data(), codes_.rows(written_, written_ + count));
             ctx_.stream.synchronize();
         }
+        mark_progress();
         written_ += count;
         packed_.clear();
     }
