@@ -1,7 +1,9 @@
 // tandem bench: the trainer's speed on this machine, op by op and step by step, against the machine's measured limits.
 #include "launch/command.h"
 #include "launch/options.h"
+#include "launch/watch.h"
 #include "parallel/runtime.h"
+#include "parallel/whereabouts.h"
 #include "src/io/json.h"
 #include "src/plan/step_profile.h"
 
@@ -24,6 +26,8 @@ int bench(Runtime& runtime, const std::vector<std::string>& arguments) {
         fail(Failure::Configuration, "bench measures one rank with its threads; start it without mpirun or with one rank");
     const RunConfig config = load_run_config(file, overrides, Purpose::Plan);
     (void)resolve_layout(config, 1, Purpose::Plan);
+    watch(runtime, config.watchdog.deadline);
+    const InPhase measuring(Phase::Measuring);
     const StepProfile profile = profile_step(config, runtime.threads_per_rank(), steps);
     print_once(runtime, json ? dump_json(to_json(profile)) + "\n" : to_text(profile));
     return 0;

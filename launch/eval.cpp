@@ -6,6 +6,7 @@
 #include "launch/command.h"
 #include "launch/options.h"
 #include "launch/quantization_options.h"
+#include "launch/watch.h"
 #include "parallel/mesh.h"
 #include "parallel/runtime.h"
 #include "src/engine/device.h"
@@ -29,6 +30,7 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.flag("json", json, "print one JSON object");
     if (!line.parse(arguments)) return 0;
     RunConfig config = load_run_config(file, overrides, Purpose::Eval);
+    watch(runtime, config.watchdog.deadline);
     const DevicePlace place = place_of_rank(config, runtime.world(), runtime.local_rank(), runtime.hostname());
     config = on_device(config, place);
     const RankLayout layout = resolve_layout(config, runtime.size(), Purpose::Eval);

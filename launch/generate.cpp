@@ -8,6 +8,7 @@
 #include "launch/command.h"
 #include "launch/options.h"
 #include "launch/quantization_options.h"
+#include "launch/watch.h"
 #include "parallel/runtime.h"
 #include "src/engine/model_setup.h"
 #include "src/engine/split.h"
@@ -122,6 +123,7 @@ void run(Runtime& runtime, Request& request, Device& device, Mesh& mesh, const R
 int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     Request request;
     std::string backend = "auto";
+    std::optional<double> deadline;
     GenerateSettings& s = request.settings;
     CommandLine line(generate_command, runtime);
     line.option("model", request.model, "Hugging Face model directory or GGUF file").required();
@@ -140,6 +142,7 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     line.choice("device.backend", backend, {"auto", "cpu", "cuda"}, "where to compute; auto: a GPU where one can be used");
     line.choice("model.dtype", request.config.model.dtype, {DType::BF16, DType::F32, DType::F16}, "type of the computation");
     line.bytes("device.memory_limit", request.config.device.memory_limit, "all", "memory each rank may take, as on a card of that size");
+    line.seconds("watchdog.deadline", deadline, "how long a token may take before the job is ended; auto: from what others took");
     if (!line.parse(arguments)) return 0;
     if (request.prompt.has_value() == request.chat.has_value()) fail(Failure::Configuration, "give either --prompt or --chat");
     const std::string stray = QuantizationOptions::first_given(line);
@@ -151,6 +154,7 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
          {"parallel.tensor", "parallel.pipeline", "quantization.type", "quantization.double_quant", "quantization.block_size"}) {
         if (line.given(key)) request.config.origins.push_back({key, "command line"});
     }
+    watch(runtime, deadline);
     const RankLayout layout = resolve_layout(request.config, runtime.size(), Purpose::Eval);
     const DevicePlace place = place_of_rank(request.config, runtime.world(), runtime.local_rank(), runtime.hostname());
     request.config = on_device(request.config, place);

@@ -65,6 +65,11 @@ CommandLine& CommandLine::bytes(std::string name, std::optional<std::uint64_t>& 
                [&target, absent](std::string_view text) { target = text == absent ? std::optional<std::uint64_t>() : parse_bytes(text); });
 }
 
+CommandLine& CommandLine::seconds(std::string name, std::optional<double>& target, std::string help) {
+    return add(std::move(name), "seconds, or auto", "auto", std::move(help),
+               [&target](std::string_view text) { target = text == "auto" ? std::nullopt : std::optional(parse_seconds(text)); });
+}
+
 CommandLine& CommandLine::choice(std::string name, std::string& target, std::vector<std::string> words, std::string help) {
     auto values = enumerated(words);
     return add(std::move(name), values, target, std::move(help), [&target, words = std::move(words), values](std::string_view text) {

@@ -42,6 +42,8 @@ public:
     CommandLine& option(std::string name, double& target, double least, double most, std::string help);
     /// Bytes with a unit, or `absent`, the default.
     CommandLine& bytes(std::string name, std::optional<std::uint64_t>& target, const std::string& absent, std::string help);
+    /// "90", "2min"; absent where it is not given or `auto`.
+    CommandLine& seconds(std::string name, std::optional<double>& target, std::string help);
     /// One of `words`.
     CommandLine& choice(std::string name, std::string& target, std::vector<std::string> words, std::string help);
     /// One of `types` by its name.

@@ -3,26 +3,13 @@
 
 #include "launch/command.h"
 #include "launch/options.h"
+#include "launch/watch.h"
 #include "parallel/runtime.h"
 #include "src/engine/device.h"
-#include "src/io/json.h"
 #include "src/train/trainer.h"
 
 namespace tandem {
 namespace {
-
-/// The first failing rank leaves its cause where launch/tandem and schedulers find it.
-void write_failure(const RunConfig& config, const Runtime& runtime, const Error& error) {
-    try {
-        if (!std::filesystem::is_directory(config.output.dir)) return;
-        write_json_file(std::filesystem::path(config.output.dir) / "failure.json", Json{{"code", static_cast<int>(error.failure())},
-                                                                                        {"message", error.what()},
-                                                                                        {"rank", runtime.rank()},
-                                                                                        {"host", runtime.hostname()}});
-    } catch (const Error&) {
-        // The directory itself may be what is broken; the message on the terminal remains.
-    }
-}
 
 int train(Runtime& runtime, const std::vector<std::string>& arguments) {
     std::string file;
@@ -37,12 +24,14 @@ int train(Runtime& runtime, const std::vector<std::string>& arguments) {
     (void)place_on_device(config, runtime.local_rank());
     std::error_code ignored;
     if (runtime.rank() == 0) std::filesystem::remove(std::filesystem::path(config.output.dir) / "failure.json", ignored);
+    watch(runtime, config.watchdog.deadline, config.output.dir);
     try {
         Trainer trainer(config, {runtime.world(), runtime.threads_per_rank(), runtime.local_size(), runtime.local_rank(),
                                  runtime.rank() == 0 ? stdout : nullptr, runtime.hostname(), TANDEM_VERSION, trace});
         return trainer.run();
     } catch (const Error& error) {
-        if (error.failure() != Failure::Configuration) write_failure(config, runtime, error);
+        if (error.failure() != Failure::Configuration)
+            write_failure(config.output.dir, {static_cast<int>(error.failure()), error.what(), runtime.rank(), runtime.hostname()});
         throw;
     }
 }

@@ -5,6 +5,7 @@
 #include "kernels/base/error.h"
 #include "kernels/ops/elementwise.h"
 #include "parallel/schedules.h"
+#include "parallel/whereabouts.h"
 
 namespace tandem {
 namespace {
@@ -39,6 +40,7 @@ void Executor::run(Context& ctx, const Program& program, std::size_t first, std:
     for (std::size_t at = first; at < last; ++at) {
         const auto& i = program[at];
         if (i.op == Op::Clip) finish_sends();
+        const InInstruction here(i, at, program.size());
         if (observer) observer->begin(i);
         execute(ctx, i, stage);
         if (observer) observer->end(i);

@@ -1,10 +1,14 @@
 // How a job of several ranks fails: with one message and one exit code.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <thread>
 
+#include "parallel/failure_message.h"
 #include "parallel/runtime.h"
+#include "parallel/whereabouts.h"
 
 namespace tandem {
 namespace {
@@ -13,24 +17,8 @@ namespace {
 constexpr double kTogether = 1.5;
 /// Of several ranks that fail, but not all, the lowest speaks first and its abort ends the others before they speak.
 constexpr double kApart = 0.02;
-
-/// Messages may quote files, lines' ends included; what is printed is one line all the same, which scripts look for.
-std::string on_one_line(const std::string& message) {
-    std::string line;
-    for (const char c : message) {
-        if (c == '\n') line += "\\n";
-        else if (c == '\r') line += "\\r";
-        else line += c;
-    }
-    return line;
-}
-
-void print_error(const std::string& message) {
-    std::fflush(stdout);
-    const std::string line = "tandem: error: " + on_one_line(message) + "\n";
-    std::fwrite(line.data(), 1, line.size(), stderr);
-    std::fflush(stderr);
-}
+/// How long a job takes to end that another rank, or the watchdog, ends.
+constexpr std::chrono::seconds kEnding{10};
 
 Outcome outcome_of(const std::exception& error) {
     if (const auto* known = dynamic_cast<const Error*>(&error)) return {static_cast<int>(known->failure()), known->what()};
@@ -42,21 +30,39 @@ std::string with_place(const Outcome& outcome, int rank, const std::string& host
     return fmt::format("{} (rank {}{}{})", outcome.message, rank, host.empty() ? "" : " on ", host);
 }
 
+/// The job's message, from this rank. Another rank may have spoken, or this one's watchdog, and the job is ending: then this rank only
+/// waits for that.
+void speak(Runtime& runtime, const std::string& message, int code) {
+    std::fflush(stdout);
+    if (claim_failure_message()) return print_failure(message);
+    std::this_thread::sleep_for(kEnding);
+    runtime.abort(code);
+}
+
+/// Nothing where not all ranks have failed, or their ends cannot be known.
+std::optional<std::vector<Outcome>> ends_of_all(Runtime& runtime, const Outcome& mine) {
+    try {
+        return runtime.exchange_outcomes(mine, kTogether + kApart * std::min(runtime.rank(), 20));
+    } catch (const Error&) {
+        return std::nullopt;  // MPI has failed, too; the first failure is the one to tell
+    }
+}
+
 int fail_ranks(Runtime& runtime, const Outcome& mine) {
+    Whereabouts::here().enter(Phase::Ending, Whereabouts::now());
     if (runtime.size() == 1) {
-        print_error(mine.message);
+        speak(runtime, mine.message, mine.code);
         return mine.code;
     }
-    const double patience = kTogether + kApart * std::min(runtime.rank(), 20);
-    const auto all = runtime.exchange_outcomes(mine, patience);
+    const auto all = ends_of_all(runtime, mine);
     if (!all) {
-        print_error(with_place(mine, runtime.rank(), runtime.hostname()));
+        speak(runtime, with_place(mine, runtime.rank(), runtime.hostname()), mine.code);
         runtime.abort(mine.code);
     }
     const auto& first = all->front();
     if (runtime.rank() == 0) {
         const bool same = std::ranges::all_of(*all, [&](const Outcome& o) { return o.message == first.message; });
-        print_error(same ? mine.message : with_place(mine, 0, runtime.hostname()));
+        speak(runtime, same ? mine.message : with_place(mine, 0, runtime.hostname()), mine.code);
     }
     return first.code;
 }
@@ -65,7 +71,9 @@ int fail_ranks(Runtime& runtime, const Outcome& mine) {
 
 int run_ranks(Runtime& runtime, const std::function<int()>& work) {
     try {
-        return work();
+        const int code = work();
+        Whereabouts::here().enter(Phase::Ending, Whereabouts::now());
+        return code;
     } catch (const std::exception& error) {
         return fail_ranks(runtime, outcome_of(error));
     }
@@ -73,7 +81,7 @@ int run_ranks(Runtime& runtime, const std::function<int()>& work) {
 
 int report_start_failure(const std::exception& error) {
     const auto outcome = outcome_of(error);
-    if (environment("SLURM_PROCID").value_or("0") == "0") print_error(outcome.message);
+    if (environment("SLURM_PROCID").value_or("0") == "0") print_failure(outcome.message);
     return outcome.code;
 }
 

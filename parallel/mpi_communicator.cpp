@@ -10,6 +10,7 @@
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_transfer.h"
 #include "parallel/ordered_sum.h"
+#include "parallel/whereabouts.h"
 
 namespace tandem {
 namespace {
@@ -22,6 +23,7 @@ std::byte* bytes_of(const Tensor& x) { return static_cast<std::byte*>(x.raw()); 
 
 /// Until the message is there. What it waits for may wait for something that this rank has to look after.
 MPI_Status wait(MPI_Request& request) {
+    const WaitingForRanks waiting;
     MPI_Status status;
     int done = 0;
     while (!done && IdleTask::any_pending()) {
@@ -38,6 +40,7 @@ MPI_Status wait(MPI_Request& request) {
 MpiCommunicator::MpiCommunicator(MPI_Comm comm, MpiLimits limits) : limits_(limits) {
     require(limits.reduction_chunk >= 64 && limits.message >= 1, "MPI limits of {} and {} bytes are too small", limits.reduction_chunk,
             limits.message);
+    const WaitingForRanks waiting;
     mpi_check(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
     mpi_check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     mpi_check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
@@ -48,11 +51,13 @@ MpiCommunicator::~MpiCommunicator() {
     int finalized = 0;
     // Freeing is collective: a rank that unwinds alone must reach its error message, not wait for the others here.
     if (std::uncaught_exceptions() > 0 || MPI_Finalized(&finalized) != MPI_SUCCESS || finalized) return;
+    const WaitingForRanks waiting;
     MPI_Comm_free(&comm_);
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {
     require(color >= 0, "split: colour {} is negative", color);
+    const WaitingForRanks waiting;
     MPI_Comm part = MPI_COMM_NULL;
     mpi_check(MPI_Comm_split(comm_, color, key, &part), "MPI_Comm_split");
     auto group = std::make_unique<MpiCommunicator>(part, limits_);
@@ -79,6 +84,7 @@ void MpiCommunicator::received(const MPI_Status& status, std::size_t expected, i
 }
 
 void MpiCommunicator::exchange(const std::byte* out, std::size_t out_bytes, int to, std::byte* in, std::size_t in_bytes, int from) {
+    const WaitingForRanks waiting;
     const std::size_t limit = limits_.message;
     for (std::size_t sent = 0, got = 0; sent < out_bytes || got < in_bytes;) {
         const std::size_t s = std::min(limit, out_bytes - sent);
@@ -118,6 +124,7 @@ void MpiCommunicator::reduce_block(DType dtype, std::span<std::byte* const> bloc
 void MpiCommunicator::reduce_small(DType dtype, std::byte* x, std::size_t count) {
     const std::size_t bytes = count * size_of(dtype);
     std::byte* all = scratch(bytes * static_cast<std::size_t>(size_));
+    const WaitingForRanks waiting;
     mpi_check(MPI_Allgather(x, as_int(bytes), MPI_BYTE, all, as_int(bytes), MPI_BYTE, comm_), "MPI_Allgather");
     std::vector<const std::byte*> parts;
     for (int r = 0; r < size_; ++r) parts.push_back(all + static_cast<std::size_t>(r) * bytes);
@@ -202,6 +209,7 @@ void MpiCommunicator::all_to_all(Stream& stream, const Tensor& x, const Tensor& 
 
 void MpiCommunicator::broadcast_bytes(std::byte* data, std::size_t bytes, int root) {
     check_peer("broadcast", root, size_);
+    const WaitingForRanks waiting;
     for (std::size_t first = 0; first < bytes; first += limits_.message) {
         const std::size_t n = std::min(limits_.message, bytes - first);
         mpi_check(MPI_Bcast(data + first, as_int(n), MPI_BYTE, root, comm_), "MPI_Bcast");
@@ -218,6 +226,7 @@ void MpiCommunicator::send(Stream& stream, const Tensor& x, int peer, int tag) {
     check_operand("send", x);
     check_peer("send", peer, size_);
     stream.synchronize();
+    const WaitingForRanks waiting;
     for (std::size_t first = 0; first < x.bytes(); first += limits_.message) {
         const std::size_t n = std::min(limits_.message, x.bytes() - first);
         mpi_check(MPI_Send(bytes_of(x) + first, as_int(n), MPI_BYTE, peer, tag, comm_), "MPI_Send");

@@ -4,10 +4,14 @@
 
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_communicator.h"
+#include "parallel/whereabouts.h"
 
 namespace tandem {
 
-void MpiCommunicator::barrier() { mpi_check(MPI_Barrier(comm_), "MPI_Barrier"); }
+void MpiCommunicator::barrier() {
+    const WaitingForRanks waiting;
+    mpi_check(MPI_Barrier(comm_), "MPI_Barrier");
+}
 
 void MpiCommunicator::sum(std::span<double> values) { reduce(DType::F64, reinterpret_cast<std::byte*>(values.data()), values.size()); }
 
@@ -18,6 +22,7 @@ void MpiCommunicator::sum(std::span<std::int64_t> values) {
 /// The largest value of each place; a NaN of any rank wins, so that no rank's failure is lost in a maximum.
 template <class T>
 void MpiCommunicator::maximum(std::span<T> values) {
+    const WaitingForRanks waiting;
     const std::size_t chunk = 65536 / sizeof(T);
     std::vector<T> all;
     for (std::size_t first = 0; first < values.size(); first += chunk) {
@@ -44,6 +49,7 @@ void MpiCommunicator::broadcast(std::string& text, int root) {
 }
 
 std::vector<std::string> MpiCommunicator::gather(const std::string& text) {
+    const WaitingForRanks waiting;
     const auto ranks = static_cast<std::size_t>(size_);
     std::vector<std::int64_t> lengths(ranks);
     const auto mine = static_cast<std::int64_t>(text.size());

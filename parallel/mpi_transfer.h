@@ -10,6 +10,7 @@
 #include "parallel/communicator.h"
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_progress.h"
+#include "parallel/whereabouts.h"
 
 namespace tandem {
 
@@ -22,6 +23,7 @@ public:
     /// while this rank waits to hear of the others' ends.
     ~MpiTransfer() override {
         if (std::uncaught_exceptions() == 0) {
+            const WaitingForRanks waiting;
             for (auto& request : requests_) MPI_Wait(&request, MPI_STATUS_IGNORE);
         } else if (!requests_.empty()) {
             leave_memory_to_the_system();
@@ -43,6 +45,7 @@ public:
     }
 
     void wait() override {
+        const WaitingForRanks waiting;
         for (auto& request : requests_) mpi_check(MPI_Wait(&request, MPI_STATUS_IGNORE), "MPI_Wait of a send");
         requests_.clear();
         leave();

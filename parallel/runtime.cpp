@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "parallel/launcher.h"
+#include "parallel/mpi_beats.h"
 #include "parallel/mpi_check.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_progress.h"
@@ -79,7 +80,21 @@ Runtime::Runtime() : hostname_(host()), launched_(started_by_launcher()) {
     measure_share();
 }
 
-Runtime::~Runtime() { world_.reset(); }
+Runtime::~Runtime() {
+    watchdog_.reset();
+    world_.reset();
+}
+
+void Runtime::watch(WatchdogSettings settings) {
+    require(!watchdog_, "a second watchdog in one process");
+    WatchdogTeam team{rank(), world_->gather(hostname_), nullptr};
+    if (size() > 1 && mpi_->thread_level >= MPI_THREAD_MULTIPLE) team.beats = std::make_unique<MpiBeats>(MPI_COMM_WORLD);
+    const bool may_call_mpi = team.beats != nullptr;
+    watchdog_ = std::make_unique<Watchdog>(std::move(settings), std::move(team), [this, may_call_mpi] {
+        if (may_call_mpi) MPI_Abort(MPI_COMM_WORLD, 1);
+        _exit(1);  // the launcher ends the others
+    });
+}
 
 void Runtime::measure_share() {
     std::unique_ptr<Communicator> local = make_self_communicator();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "parallel/communicator.h"
+#include "parallel/watchdog.h"
 
 namespace tandem {
 
@@ -43,6 +44,9 @@ public:
     /// "Open MPI v4.1.4, thread level funneled"; "not started" without a launcher.
     [[nodiscard]] std::string mpi_description() const;
 
+    /// From now on ranks that stall end the job, see Watchdog. Once at most; collective.
+    void watch(WatchdogSettings settings);
+
     /// Ends all ranks with this exit code, now. Destructors do not run.
     [[noreturn]] void abort(int code);
 
@@ -60,6 +64,7 @@ private:
     int local_rank_ = 0;
     int local_size_ = 1;
     int threads_ = 1;
+    std::unique_ptr<Watchdog> watchdog_;
 };
 
 /// Runs `work` and turns what it throws into the job's exit code (Failure's value; bad_alloc 4; anything else 1) and one

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 
+#include "parallel/live_transport.h"
 #include "parallel/staged_communicator.h"
 #include "parallel/transport_check.h"
+#include "parallel/whereabouts.h"
 
 namespace tandem {
 namespace {
@@ -61,6 +63,7 @@ std::unique_ptr<Communicator> try_nccl(const TransportRequest& request, std::str
     std::unique_ptr<Communicator> group;
     obstacle = failure_of_any(world, [&] {
         plugin = &request.plugin();
+        set_live_transport(plugin);
         library = plugin->describe();
         return std::string();
     });
@@ -73,7 +76,12 @@ std::unique_ptr<Communicator> try_nccl(const TransportRequest& request, std::str
         });
     }
     if (obstacle.empty()) obstacle = failure_of_any(world, [&] { return verify(request, *group); });
-    if (!obstacle.empty()) group.reset();
+    if (obstacle.empty()) {
+        Whereabouts::here().devices_meet(true);
+    } else {
+        group.reset();
+        set_live_transport(nullptr);
+    }
     return group;
 }
 

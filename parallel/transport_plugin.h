@@ -17,6 +17,10 @@ struct TransportPlugin {
     /// The ranks of `control` as a group over the memory of `backend`, which must outlive it; host values go over `control`. Collective.
     /// Throws Run for what the library reports; ranks that wait for one that failed give up after a while.
     std::unique_ptr<Communicator> (*make)(Backend& backend, std::unique_ptr<Communicator> control);
+    /// What went wrong in the background of this rank's groups, in the library's words; empty where all is well. From any thread.
+    std::string (*background_error)();
+    /// Ends what is under way in all groups of this rank, each once; none can be used any more. From any thread.
+    void (*abort_all)();
 };
 
 /// The name of the exported function, and its type.

@@ -10,8 +10,10 @@ namespace tandem {
 
 class Backend;
 
-/// As TransportPlugin::describe and TransportPlugin::make.
+/// As the functions of TransportPlugin.
 [[nodiscard]] std::string describe_nccl();
 [[nodiscard]] std::unique_ptr<Communicator> make_nccl_communicator(Backend& backend, std::unique_ptr<Communicator> control);
+[[nodiscard]] std::string nccl_background_error();
+void abort_nccl();
 
 }  // namespace tandem

@@ -6,12 +6,16 @@
 #include <thread>
 
 #include "kernels/base/error.h"
+#include "parallel/nccl/nccl_registry.h"
 
 namespace tandem {
 namespace {
 
 /// How long ranks may wait for each other while a group is made or given back, seconds.
 constexpr double kStart = 60, kEnd = 10;
+/// How long another thread waits for a call to return.
+constexpr std::chrono::milliseconds kOutside{200};
+constexpr const char* kBackground = "between the GPUs";
 
 }  // namespace
 
@@ -29,45 +33,82 @@ NcclComm::NcclComm(const NcclLibrary& library, const std::string& id, int rank, 
     std::memcpy(unique.internal, id.data(), id.size());
     ncclConfig_t config = nccl_config();
     ncclResult_t result = library.init(&comm_, ranks, unique, rank, &config);
+    if (comm_ != nullptr) register_nccl(*this);
     if (result == ncclInProgress) result = settled(kStart);
     if (result == ncclSuccess) return;
-    const std::string words = fmt::format("starting NCCL among {} ranks: {}: {}", ranks, library.get_error_string(result),
-                                          result == ncclInProgress ? "the other ranks have not come" : library.get_last_error(comm_));
-    if (comm_ != nullptr) static_cast<void>(library.abort(comm_));
-    fail(Failure::Run, "{}", words);
+    const std::string text =
+        fmt::format("starting NCCL among {} ranks: {}: {}", ranks, library.get_error_string(result),
+                    result == ncclInProgress ? "the other ranks have not come" : library.get_last_error(aborted_ ? nullptr : comm_));
+    abort();
+    fail(Failure::Run, "{}", text);
 }
 
 NcclComm::~NcclComm() {
-    if (std::uncaught_exceptions() > 0) {
-        static_cast<void>(library_.abort(comm_));
-        return;
-    }
+    if (std::uncaught_exceptions() > 0) abort();
+    unregister_nccl(*this);
+    if (aborted_) return;
     ncclResult_t result = library_.finalize(comm_);
     if (result == ncclInProgress) result = settled(kEnd);
     // Nothing is lost by an abort here: who needed what was under way has waited for it.
     static_cast<void>(result == ncclSuccess ? library_.destroy(comm_) : library_.abort(comm_));
 }
 
+void NcclComm::abort() {
+    if (comm_ == nullptr) return;
+    unregister_nccl(*this);
+    if (!aborted_) static_cast<void>(library_.abort(comm_));
+    aborted_ = true;
+}
+
+void NcclComm::abort_from_outside() {
+    const std::unique_lock lock(mutex_, kOutside);
+    if (!lock || aborted_) return;
+    aborted_ = true;
+    static_cast<void>(library_.abort(comm_));
+}
+
+std::unique_lock<std::timed_mutex> NcclComm::usable(const char* what) {
+    std::unique_lock lock(mutex_);
+    if (aborted_) fail(Failure::Run, "{}: NCCL was ended, because the job is ending", what);
+    return lock;
+}
+
+/// The state of the calls so far.
+ncclResult_t NcclComm::ask() {
+    ncclResult_t result = ncclSuccess;
+    const ncclResult_t asked = library_.get_async_error(comm_, &result);
+    return asked != ncclSuccess ? asked : result;
+}
+
 /// What becomes of a call that has returned before it was complete; ncclInProgress: nothing within that time.
 ncclResult_t NcclComm::settled(double seconds) {
     const auto start = std::chrono::steady_clock::now();
     for (;;) {
-        ncclResult_t result = ncclSuccess;
-        const ncclResult_t asked = library_.get_async_error(comm_, &result);
-        if (asked != ncclSuccess) return asked;
+        const ncclResult_t result = [&] {
+            const std::lock_guard lock(mutex_);
+            return aborted_ ? ncclSystemError : ask();
+        }();
         if (result != ncclInProgress) return result;
         if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > seconds) return ncclInProgress;
         std::this_thread::yield();
     }
 }
 
-void NcclComm::failed(ncclResult_t result, const char* what) {
-    fail(Failure::Run, "{}: NCCL: {}: {}", what, library_.get_error_string(result), library_.get_last_error(comm_));
+std::string NcclComm::words(ncclResult_t result, const char* what) const {
+    return fmt::format("{}: NCCL: {}: {}", what, library_.get_error_string(result), library_.get_last_error(comm_));
 }
 
-void NcclComm::check(ncclResult_t result, const char* what) {
+void NcclComm::failed(ncclResult_t result, const char* what) const { fail(Failure::Run, "{}", words(result, what)); }
+
+void NcclComm::call(const char* what, const std::function<ncclResult_t()>& body) {
+    ncclResult_t result = [&] {
+        const auto lock = usable(what);
+        return body();
+    }();
     if (result == ncclInProgress) result = settled(kStart);
-    if (result != ncclSuccess) failed(result, what);
+    if (result == ncclSuccess) return;
+    const auto lock = usable(what);
+    failed(result, what);
 }
 
 void NcclComm::enqueued(ncclResult_t result, const char* what) {
@@ -75,16 +116,25 @@ void NcclComm::enqueued(ncclResult_t result, const char* what) {
 }
 
 void NcclComm::check_background() {
-    ncclResult_t result = ncclSuccess;
-    const ncclResult_t asked = library_.get_async_error(comm_, &result);
-    if (asked != ncclSuccess) failed(asked, "asking NCCL for errors");
-    if (result != ncclSuccess && result != ncclInProgress) failed(result, "between the GPUs");
+    const auto lock = usable(kBackground);
+    const ncclResult_t result = ask();
+    if (result != ncclSuccess && result != ncclInProgress) failed(result, kBackground);
+}
+
+std::string NcclComm::background_error() {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock || aborted_) return "";
+    const ncclResult_t result = ask();
+    return result == ncclSuccess || result == ncclInProgress ? "" : words(result, kBackground);
 }
 
 void NcclComm::group(const char* what, const std::function<void()>& body) {
-    check(library_.group_start(), what);
-    body();
-    check(library_.group_end(), what);
+    call(what, [&] {
+        const ncclResult_t started = library_.group_start();
+        if (started != ncclSuccess) return started;
+        body();
+        return library_.group_end();
+    });
 }
 
 }  // namespace tandem

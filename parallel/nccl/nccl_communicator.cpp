@@ -137,7 +137,8 @@ void NcclCommunicator::all_gather(Stream& stream, const Tensor& shard, const Ten
     check_all_gather(shard, x, rank(), size());
     if (shard.bytes() == 0) return;
     NcclComm& nccl = comm();
-    nccl.check(library_.all_gather(shard.raw(), x.raw(), shard.bytes(), ncclUint8, nccl.handle(), cuda::native(stream)), "all_gather");
+    nccl.call("all_gather",
+              [&] { return library_.all_gather(shard.raw(), x.raw(), shard.bytes(), ncclUint8, nccl.handle(), cuda::native(stream)); });
 }
 
 void NcclCommunicator::all_to_all(Stream& stream, const Tensor& x, const Tensor& y) {
@@ -157,7 +158,8 @@ void NcclCommunicator::broadcast(Stream& stream, const Tensor& x, int root) {
     check_peer("broadcast", root, size());
     if (x.bytes() == 0) return;
     NcclComm& nccl = comm();
-    nccl.check(library_.broadcast(x.raw(), x.raw(), x.bytes(), ncclUint8, root, nccl.handle(), cuda::native(stream)), "broadcast");
+    nccl.call("broadcast",
+              [&] { return library_.broadcast(x.raw(), x.raw(), x.bytes(), ncclUint8, root, nccl.handle(), cuda::native(stream)); });
 }
 
 void NcclCommunicator::send(Stream& stream, const Tensor& x, int peer, int tag) {

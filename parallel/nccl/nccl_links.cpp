@@ -67,7 +67,8 @@ std::unique_ptr<Event> NcclLinks::enqueue(Stream& stream, const Tensor& x, Lane&
     auto mark = backend_.make_event();
     stream.record(*mark);
     lane.stream->wait(*mark);
-    lane.comm->check(library_.send(x.raw(), x.bytes(), ncclUint8, 1, lane.comm->handle(), cuda::native(*lane.stream)), "send");
+    lane.comm->call("send",
+                    [&] { return library_.send(x.raw(), x.bytes(), ncclUint8, 1, lane.comm->handle(), cuda::native(*lane.stream)); });
     lane.stream->record(*mark);
     return mark;
 }
@@ -85,7 +86,7 @@ void NcclLinks::send(Stream& stream, const Tensor& x, int peer, int tag) {
 void NcclLinks::recv(Stream& stream, const Tensor& x, int peer, int tag) {
     Lane& in = lane(from_, "recv", peer, tag);
     if (x.bytes() == 0) return;
-    in.comm->check(library_.recv(x.raw(), x.bytes(), ncclUint8, 0, in.comm->handle(), cuda::native(stream)), "recv");
+    in.comm->call("recv", [&] { return library_.recv(x.raw(), x.bytes(), ncclUint8, 0, in.comm->handle(), cuda::native(stream)); });
 }
 
 }  // namespace tandem

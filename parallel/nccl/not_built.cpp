@@ -17,4 +17,8 @@ std::string describe_nccl() { not_built(); }
 
 std::unique_ptr<Communicator> make_nccl_communicator(Backend& /*backend*/, std::unique_ptr<Communicator> /*control*/) { not_built(); }
 
+std::string nccl_background_error() { return ""; }
+
+void abort_nccl() {}
+
 }  // namespace tandem

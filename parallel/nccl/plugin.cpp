@@ -5,7 +5,8 @@
 
 namespace {
 
-constexpr tandem::TransportPlugin kPlugin = {TANDEM_TRANSPORT_ABI, tandem::describe_nccl, tandem::make_nccl_communicator};
+constexpr tandem::TransportPlugin kPlugin = {TANDEM_TRANSPORT_ABI, tandem::describe_nccl, tandem::make_nccl_communicator,
+                                             tandem::nccl_background_error, tandem::abort_nccl};
 
 }  // namespace
 

@@ -106,8 +106,10 @@ void add_run_options(std::vector<Option>& table) {
         "on: with device.backend = cuda, work that repeats is handed to the GPU as graphs, many calls as one; the result is the same");
 
     SectionRows<WatchdogSection> watchdog("watchdog", &RunConfig::watchdog, table);
-    watchdog.optional("deadline", &WatchdogSection::deadline, "seconds", "auto",
-                      "how long a rank may take for one instruction before the job is ended", parse_seconds);
+    watchdog.optional(
+        "deadline", &WatchdogSection::deadline, "seconds", "auto",
+        "how long a rank may take for one instruction before the job is ended; auto: 10 times the slowest so far, 20 s at least",
+        parse_seconds);
 }
 
 }  // namespace tandem

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "kernels/quant/four_bit.h"
+#include "parallel/whereabouts.h"
 #include "src/io/model_directory.h"
 #include "src/model/parameters.h"
 #include "src/model/quantized_weight.h"
@@ -108,6 +109,7 @@ OpenedModel open_model(const RunConfig& config, Trained trained) {
 }
 
 LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& device, const ModelPlace& place) {
+    const InPhase loading(Phase::Loading);
     LoadedModel loaded;
     loaded.transformer = make_transformer(config, opened.description, device, place);
     loaded.opened = std::move(opened);
@@ -120,6 +122,7 @@ LoadedModel load_model(const RunConfig& config, OpenedModel opened, Device& devi
 }
 
 void fill_masters(LoadedModel& model, TrainState& state) {
+    const InPhase loading(Phase::Loading);
     Context ctx = model.transformer->context();
     std::vector<std::byte> values;
     for (const OwnedBox& owned : state.masters()) {
@@ -128,6 +131,7 @@ void fill_masters(LoadedModel& model, TrainState& state) {
         values.resize(state.bytes(owned));
         source.read(p, owned.box, state.dtype(), values.data());
         state.write(ctx, owned, values);
+        mark_progress();
     }
     state.publish(ctx);
 }

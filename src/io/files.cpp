@@ -23,18 +23,23 @@ namespace {
 // Linux moves at most 0x7ffff000 bytes in one call; smaller pieces keep the wait for a signal short.
 constexpr std::size_t kLargestTransfer = std::size_t{1} << 28U;
 
+std::atomic<std::uint64_t> activity = 0;
+
 void write_all(int fd, std::uint64_t offset, std::span<const std::byte> bytes, const std::filesystem::path& file) {
     while (!bytes.empty()) {
         const auto n = ::pwrite(fd, bytes.data(), std::min(bytes.size(), kLargestTransfer), static_cast<off_t>(offset));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) fail_io(file, "write", errno);
         if (n == 0) fail(Failure::Run, "{}: cannot write: the system took no bytes at offset {}", file.string(), offset);
+        activity += static_cast<std::uint64_t>(n);
         bytes = bytes.subspan(static_cast<std::size_t>(n));
         offset += static_cast<std::uint64_t>(n);
     }
 }
 
 }  // namespace
+
+std::uint64_t file_activity() { return activity; }
 
 std::filesystem::path io_detail::temporary_beside(const std::filesystem::path& target) {
     if (target.filename().empty()) fail(Failure::Configuration, "'{}' does not name a file", target.string());
@@ -114,6 +119,7 @@ void RandomAccessFile::read(std::uint64_t offset, std::span<std::byte> target) c
                  found);
         }
         found += static_cast<std::size_t>(n);
+        activity += static_cast<std::uint64_t>(n);
     }
     bytes_read_ += wanted;
 }
@@ -169,6 +175,7 @@ FileLock::FileLock(const std::filesystem::path& file, std::chrono::milliseconds 
             fail(Failure::Run, "{}: locked by another process for more than {} ms; if none is running, remove the file", file.string(),
                  deadline.count());
         }
+        ++activity;
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
 }

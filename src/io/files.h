@@ -16,6 +16,9 @@
 
 namespace tandem {
 
+/// Grows as long as files answer this process, whichever thread asks: by bytes that were read and written, and by looks at a lock.
+[[nodiscard]] std::uint64_t file_activity();
+
 /// The whole file.
 [[nodiscard]] std::string read_file(const std::filesystem::path& file);
 

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "kernels/base/philox.h"
+#include "parallel/whereabouts.h"
 #include "src/model/not_finite.h"
 
 namespace tandem {
@@ -39,9 +40,12 @@ std::int32_t pick_token(std::span<const float> logits, const GenerateSettings& s
 std::vector<std::int32_t> generate(Decoder& decoder, std::span<const std::int32_t> prompt, const GenerateSettings& settings,
                                    const std::function<bool(std::int32_t)>& on_token) {
     require(!prompt.empty(), "an empty prompt has no next token");
+    const InPhase generating(Phase::Generating);
     std::vector<float> logits;
-    for (std::size_t first = 0; first < prompt.size(); first += kPromptChunk)
+    for (std::size_t first = 0; first < prompt.size(); first += kPromptChunk) {
         logits = decoder.next(prompt.subspan(first, std::min(kPromptChunk, prompt.size() - first)));
+        mark_progress();
+    }
     std::vector<std::int32_t> out;
     while (static_cast<std::int64_t>(out.size()) < settings.max_new_tokens) {
         require_finite(logits, decoder.dtype());
@@ -51,6 +55,7 @@ std::vector<std::int32_t> generate(Decoder& decoder, std::span<const std::int32_
         if (on_token && !on_token(next)) break;
         if (static_cast<std::int64_t>(out.size()) == settings.max_new_tokens) break;
         logits = decoder.next(std::span(&out.back(), 1));
+        mark_progress();
     }
     return out;
 }

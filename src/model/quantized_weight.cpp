@@ -6,6 +6,7 @@
 #include "kernels/base/backend.h"
 #include "kernels/ops/quantization.h"
 #include "kernels/quant/four_bit.h"
+#include "parallel/whereabouts.h"
 #include "src/io/convert.h"
 
 namespace tandem {
@@ -31,6 +32,7 @@ public:
             ctx_.backend.copy_from_host(ctx_.stream, packed_.data(), codes_.rows(written_, written_ + count));
             ctx_.stream.synchronize();
         }
+        mark_progress();
         written_ += count;
         packed_.clear();
     }

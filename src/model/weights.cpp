@@ -7,6 +7,7 @@
 #include "kernels/base/philox.h"
 #include "kernels/base/random_normal.h"
 #include "kernels/ops/elementwise.h"
+#include "parallel/whereabouts.h"
 #include "src/io/bitsandbytes_model.h"
 #include "src/io/convert.h"
 #include "src/io/safetensors.h"
@@ -50,6 +51,7 @@ void fill(Context& ctx, const Parameter& p, const WeightSource& source) {
         source.read(p, rows_of(p.box, first, last), p.weight.dtype(), staging.data());
         ctx.backend.copy_from_host(ctx.stream, staging.data(), p.weight.rows(first, last));
         ctx.stream.synchronize();
+        mark_progress();
     }
     if (held < p.weight.extent(0)) ops::zero(ctx, p.weight.rows(held, p.weight.extent(0)));
 }

@@ -9,6 +9,7 @@
 
 #include <fmt/ranges.h>
 
+#include "parallel/whereabouts.h"
 #include "src/io/files.h"
 #include "src/io/hash.h"
 #include "src/io/model_directory.h"
@@ -54,6 +55,7 @@ void write_owned(Context& ctx, const TrainState& state, const DraftPlaces& place
         values.resize(state.bytes(owned));
         state.read(ctx, owned, values);
         write_box(file, places.tensors.at({owned.part, tensor}), owned.box.offset, owned.box.shape, values);
+        mark_progress();
         rows.push_back(to_row({places.index.at(tensor), owned.part, owned.box, hash64(values)}));
     }
     const auto table = std::as_bytes(std::span(rows));
@@ -150,6 +152,7 @@ std::vector<fs::path> CheckpointStore::files() const {
 
 void CheckpointStore::save(Context& ctx, Communicator& world, const TrainState& state, const ParamTable& model,
                            const CheckpointHeader& header) {
+    const InPhase saving(Phase::Saving);
     const auto tensors = state.tensors(model);
     const auto boxes = boxes_by_rank(world, state, tensors);
     const fs::path target = directory_ / fmt::format("step-{}.h5", header.step);
@@ -201,6 +204,7 @@ std::optional<fs::path> CheckpointStore::newest(Communicator& world, std::vector
 }
 
 void verify_checkpoint(const fs::path& path, Communicator& world) {
+    const InPhase resuming(Phase::Resuming);
     on_every_rank(world, [&] {
         const CheckpointFile file(path);
         const auto boxes = file.boxes();
@@ -211,6 +215,7 @@ void verify_checkpoint(const fs::path& path, Communicator& world) {
 
 CheckpointHeader load_checkpoint(Context& ctx, Communicator& world, TrainState& state, const ParamTable& model, const fs::path& path,
                                  const std::string& base) {
+    const InPhase resuming(Phase::Resuming);
     CheckpointHeader header;
     on_every_rank(world, [&] {
         const CheckpointFile file(path);
@@ -222,6 +227,7 @@ CheckpointHeader load_checkpoint(Context& ctx, Communicator& world, TrainState& 
             values.resize(state.bytes(owned));
             file.read(file.place(owned.part, state.parameter(owned).name), owned.box, values);
             state.write(ctx, owned, values);
+            mark_progress();
         }
     });
     state.publish(ctx);

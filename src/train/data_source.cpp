@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "parallel/whereabouts.h"
 #include "src/io/files.h"
 #include "src/io/model_directory.h"
 #include "src/train/rank_zero.h"
@@ -35,9 +36,11 @@ LengthPolicy length_policy(Overlong overlong) {
 Prepared prepare_on_ranks(const DataSettings& settings, const TextTools& tools, Communicator& world) {
     const Tokenizer* tokenizer = tools.tokenizer ? &*tools.tokenizer : nullptr;
     const ChatTemplate* chat_template = tools.chat_template ? &*tools.chat_template : nullptr;
+    const InPhase preparing(Phase::Preparing);
+    const auto progress = [](std::int64_t) { mark_progress(); };
     std::optional<Prepared> mine;
-    on_rank_zero(world, std::function<void()>([&] { mine.emplace(prepare(settings, tokenizer, chat_template)); }));
-    if (!mine) mine.emplace(prepare(settings, tokenizer, chat_template));
+    on_rank_zero(world, std::function<void()>([&] { mine.emplace(prepare(settings, tokenizer, chat_template, progress)); }));
+    if (!mine) mine.emplace(prepare(settings, tokenizer, chat_template, progress));
     return std::move(*mine);
 }
 

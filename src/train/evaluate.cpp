@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 
+#include "parallel/whereabouts.h"
+
 namespace tandem {
 
 double EvaluationResult::perplexity() const { return std::exp(loss); }
@@ -14,6 +16,7 @@ std::int64_t evaluation_rows(const MeshIndex& sizes, std::int64_t micro_batch_si
 }
 
 EvaluationResult evaluate(const Evaluator& e, const DataSource& data, std::int64_t micro_batch_size) {
+    const InPhase evaluating(Phase::Evaluating);
     const MeshIndex &sizes = e.mesh.sizes(), &place = e.mesh.place();
     EvaluationStage stage(e.model, e.split.chunks_of(place.pipeline));
     Executor executor(e.mesh.pipeline(), e.outbox);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <sstream>
 
+#include "parallel/whereabouts.h"
 #include "src/io/bitsandbytes.h"
 #include "src/io/box_io.h"
 #include "src/io/convert.h"
@@ -104,6 +105,7 @@ std::vector<std::int64_t> write_pieces(const TrainedTensors& trained, const std:
         const auto values = finite_values(trained, i, slot.place.dtype);
         SharedFile& file = files.try_emplace(slot.temporary, slot.temporary, slot.file).first->second;
         write_box(file, slot.place, box.offset, box.shape, values);
+        mark_progress();
         written[tensor] += static_cast<std::int64_t>(values.size());
     }
     for (auto& [name, file] : files) file.sync();
@@ -135,6 +137,7 @@ TrainedTensors trained_tensors(Context ctx, const TrainState& state, const Param
 }
 
 void write_result(Communicator& world, const TrainedTensors& trained, const ResultRecipe& recipe, const fs::path& directory) {
+    const InPhase exporting(Phase::Exporting);
     std::optional<AtomicDirectory> target;           // rank 0 alone
     std::unique_ptr<SafetensorsModelWriter> writer;  // has both
     const std::string text = on_rank_zero(world, std::function<std::string()>([&] {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <tuple>
 
+#include "parallel/whereabouts.h"
 #include "src/config/units.h"
 #include "src/model/adapter_base.h"
 #include "src/train/rank_zero.h"
@@ -137,7 +138,9 @@ int Trainer::run() {
     if (done_ == 0 || validation_is_due(done_)) validate(done_);
     Progress progress(environment_.out, done_ + 1, total_steps_, config_.log.every);
     last_save_ = Clock::now();
+    const InPhase training(Phase::Training);
     while (done_ < total_steps_) {
+        Whereabouts::here().set_step(done_ + 1);
         const StepResult result = step(done_ + 1);
         on_rank_zero(environment_.world, std::function<void()>([&] { log_->step(result.record); }));
         if (!result.finite) {

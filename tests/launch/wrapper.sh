@@ -14,6 +14,8 @@ case ${1:-} in
     say) shift; [ "$rank" = 0 ] && printf '%s|' "$@"; echo "rank $rank" ;;
     fail) [ "$rank" = 0 ] && echo "tandem: error: it broke" >&2; sleep 0.3; exit "$2" ;;
     mute) exit "$2" ;;
+    die) [ "$rank" = 0 ] || kill -9 $$; exec sleep 20 ;;
+    quote) printf '%b\n' "$2" >&2; exit 1 ;;
     record) mkdir -p "$3"; printf '{"code": 1,\n "message": "disk \\"full\\" on \\\\x", "rank": 1}\n' >"$3/failure.json"; exit 1 ;;
     wait) trap 'exit 75' USR1; trap 'echo interrupted >>"$here/stopped"; exit 1' TERM; touch "$here/ready"; while :; do sleep 0.05; done ;;
     early) touch "$here/ready"; exec sleep 20 ;;
@@ -55,6 +57,12 @@ done
 # Why a job failed, where no rank could say so.
 launch -n 2 train mute 1
 expect 'a silent failure' "$(last_line)" 'tandem: error: the job ended with code 1 and no rank said why'
+launch -n 2 train die
+expect 'a rank that is killed' "$(last_line | grep -c "^tandem: error: rank 1 on $(hostname) died of signal 9 (Killed): nobody")" 1
+launch train quote 'prterun noticed that process rank 3 with PID 12 on node hostB exited on\nsignal 11 (Segmentation fault).\n----'
+expect 'a rank that crashes under Open MPI 5' "$(last_line)" 'tandem: error: rank 3 on hostB died of signal 11 (Segmentation fault)'
+launch train quote 'srun: error: node2: task 5: Killed'
+expect 'a rank that is killed under srun' "$(last_line | grep -c '^tandem: error: rank 5 on node2 died of a signal (Killed): nobody')" 1
 launch -n 2 train record --output.dir "$work/elsewhere"
 expect 'a record where the command line says' "$(last_line)" 'tandem: error: disk "full" on \x'
 printf '[model]\npath = m\n[output] # here\n dir = %s # there\r\n' "$work/run" >"$work/run.ini"

@@ -84,7 +84,7 @@ TEST(NcclLibrary, AnErrorInTheBackgroundIsFoundByAskingAndEndsWhatIsUnderWay) {
         [&] {
             NcclComm comm(library, kId, 0, 2);
             comm.check_background();
-            comm.check(ncclInProgress, "send");
+            comm.call("send", [] { return ncclInProgress; });
             state = ncclRemoteError;
             comm.check_background();
         },

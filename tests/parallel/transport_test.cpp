@@ -42,7 +42,8 @@ std::string library = "NCCL 9";
 constexpr TransportPlugin kMadeUp = {"", [] { return library; },
                                      [](Backend&, std::unique_ptr<Communicator> control) -> std::unique_ptr<Communicator> {
                                          return std::make_unique<Broken>(std::move(control), how);
-                                     }};
+                                     },
+                                     [] { return std::string(); }, [] {}};
 
 class TransportTest : public testing::Test {
 protected:
