@@ -86,7 +86,6 @@ Watchdog::~Watchdog() {
 }
 
 void Watchdog::run() {
-    last_look_ = Whereabouts::now();
     std::unique_lock lock(mutex_);
     for (;;) {
         const Stop stop = stop_;

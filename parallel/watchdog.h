@@ -66,7 +66,7 @@ private:
     std::function<void()> end_job_;
     Peers peers_;
     StallLimits limits_;
-    double last_look_ = 0;
+    double last_look_ = Whereabouts::now();
     std::uint64_t moved_ = 0;
     std::optional<Stall> suspect_;
     double suspected_ = 0;        ///< since when

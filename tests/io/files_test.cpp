@@ -5,6 +5,7 @@
 
 #include <array>
 #include <csignal>
+#include <functional>
 
 #include "src/io/os_error.h"
 #include "tests/io/temp_dir.h"
@@ -22,6 +23,20 @@ TEST(Files, RoundTrip) {
     write_file_atomically(dir / "x", "shorter");
     EXPECT_EQ(read_file(dir / "x"), "shorter");
     EXPECT_EQ(dir.entries(), 1U);
+}
+
+TEST(Files, ActivityGrowsAsLongAsFilesAnswer) {
+    const TempDir dir;
+    const auto grows = [](const std::function<void()>& work) {
+        const auto before = file_activity();
+        work();
+        return file_activity() - before;
+    };
+    EXPECT_EQ(grows([&] { write_file_atomically(dir / "x", "12345"); }), 5U);
+    EXPECT_EQ(grows([&] { (void)read_file(dir / "x"); }), 5U);
+    const FileLock held(dir / "lock", std::chrono::milliseconds(0));
+    EXPECT_GT(grows([&] { EXPECT_ANY_THROW(FileLock(dir / "lock", std::chrono::milliseconds(100))); }), 0U);
+    EXPECT_EQ(grows([] {}), 0U);
 }
 
 TEST(Files, PathsThatAreWrong) {

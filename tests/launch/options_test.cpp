@@ -21,6 +21,7 @@ struct Kitchen {
     std::string side = "up";
     DType dtype = DType::BF16;
     std::optional<std::uint64_t> room;
+    std::optional<double> timer;
     bool json = false;
     std::vector<Override> overrides;
 };
@@ -45,6 +46,7 @@ protected:
             .choice("side", kitchen.side, {"up", "over"}, "which side is sunny")
             .choice("dtype", kitchen.dtype, {DType::BF16, DType::F32}, "the type")
             .bytes("room", kitchen.room, "all", "on the stove")
+            .seconds("timer", kitchen.timer, "when it is done")
             .flag("json", kitchen.json, "for machines");
         if (with_configuration) line.configuration(kitchen.overrides);
         return line;
@@ -71,7 +73,8 @@ protected:
 
 TEST_F(Options, ValuesReachTheirTargets) {
     ASSERT_TRUE(parse({"--fat=oil", "iron", "--eggs", "3", "--heat", "0.25", "--side=over", "--dtype", "fp32", "--json", "--lid", "glass",
-                       "--seed=7", "--room", "2KiB"}));
+                       "--seed=7", "--room", "2KiB", "--timer", "2min"}));
+    EXPECT_EQ(kitchen.timer, 120);
     EXPECT_EQ(kitchen.pan, "iron");
     EXPECT_EQ(kitchen.fat, "oil");
     EXPECT_EQ(kitchen.lid, "glass");
@@ -89,6 +92,10 @@ TEST_F(Options, WhatIsNotGivenKeepsItsDefault) {
     ASSERT_TRUE(parse({"iron"}));
     EXPECT_EQ(kitchen.fat, "butter");
     EXPECT_FALSE(kitchen.lid.has_value());
+    EXPECT_FALSE(kitchen.timer.has_value());
+    ASSERT_TRUE(parse({"iron", "--timer=auto"}));
+    EXPECT_FALSE(kitchen.timer.has_value());
+    expect_refusal({"iron", "--timer", "soon"}, "--timer");
     EXPECT_FALSE(kitchen.json);
     EXPECT_FALSE(eggs_given);
 }

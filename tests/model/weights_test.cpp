@@ -7,6 +7,7 @@
 #include <map>
 
 #include "kernels/base/backend.h"
+#include "parallel/whereabouts.h"
 #include "src/io/safetensors.h"
 #include "src/io/safetensors_writer.h"
 #include "src/model/parameters.h"
@@ -85,6 +86,15 @@ struct OneMatrix {
 };
 
 }  // namespace
+
+TEST(FileSource, EveryTensorIsProgressOfALoad) {
+    const std::filesystem::path model = kModels / "llama_gqa";
+    const FileSource base(model), adapter(model / "adapter");
+    Whereabouts& here = Whereabouts::here();
+    here.enter(Phase::Loading, 0);
+    const Filled filled(list_parameters(load_model_config(model), Trained::Nothing, nullptr, {}), base, adapter);
+    EXPECT_GT(here.look().since, 0);
+}
 
 TEST(FileSource, EverySliceOfAGoldenModelIsThatOfTheWhole) {
     int splits = 0;

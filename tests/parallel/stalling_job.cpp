@@ -60,6 +60,15 @@ void take_turns(Runtime& runtime) {
     });
 }
 
+/// The whole job is stopped, longer than the deadline, and somebody lets it go on in the middle of an instruction.
+void pause_all(Runtime& runtime) {
+    const InPhase training(Phase::Training);
+    const InInstruction here({.op = Op::Forward}, 3, 10);
+    std::raise(SIGSTOP);
+    rest(1.5 * kDeadline);
+    runtime.world().barrier();
+}
+
 /// Everybody waits for a message that nobody sends.
 void lose_a_message(Runtime& runtime) {
     const InPhase training(Phase::Training);
@@ -69,7 +78,7 @@ void lose_a_message(Runtime& runtime) {
 }
 
 int work(Runtime& runtime, const std::string& how) {
-    WatchdogSettings settings{.deadline = kDeadline};
+    WatchdogSettings settings{.deadline = how == "paused" ? 2 * kDeadline : kDeadline};
     if (how == "record_hangs") settings.record = [](const StallReport&) { pause(); };
     runtime.watch(settings);
     const int last = runtime.size() - 1;
@@ -85,6 +94,7 @@ int work(Runtime& runtime, const std::string& how) {
         if (runtime.rank() == last) stop();
     }
     if (how == "fails" && runtime.rank() == last) fail(Failure::Input, "shard 7 is truncated");
+    if (how == "paused") pause_all(runtime);
     if (how == "busy") take_turns(runtime);
     if (how == "lost_message") lose_a_message(runtime);
     if (how == "leaves_last") {

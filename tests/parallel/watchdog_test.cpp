@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 
+#include "parallel/failure_message.h"
 #include "parallel/stall.h"
 
 namespace {
@@ -279,6 +281,17 @@ TEST(Peers, NewsTravelOverOthersAndOldNewsDoNotCount) {
     peers[2].hear(0, old, 4);
     EXPECT_EQ(peers[2].sign(0).position.phase, Phase::Saving);
     EXPECT_EQ(peers[2].silence(0, 5), 2);
+}
+
+TEST(FailureMessage, IsWrittenOnceAndNotAfterAnotherRankHasSpoken) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process that has not yet written one
+    const auto claim_after_another = [] {
+        leave_message_to_others();
+        std::exit(claim_failure_message() ? 1 : 0);
+    };
+    EXPECT_EXIT(claim_after_another(), testing::ExitedWithCode(0), "");
+    EXPECT_TRUE(claim_failure_message());
+    EXPECT_FALSE(claim_failure_message());
 }
 
 }  // namespace
