@@ -63,7 +63,10 @@ class Suite:
         expect(re.fullmatch(last, final), f"the last line is not {last!r}:\n{said}")
         messages = set(re.findall(r"^tandem: error:.*$", said, re.M))
         expect(messages == {final}, f"several messages: {messages}\n{said}")
-        left = [process for process in processes.values() if alive(process)]
+        left, patience = list(processes.values()), time.monotonic() + 3  # a killed process takes a moment to go
+        while left and time.monotonic() < patience:
+            time.sleep(0.1)
+            left = [process for process in left if alive(process)]
         expect(not left, f"still running: {left}")
         return code, seconds, final
 
