@@ -70,6 +70,7 @@ int fail_ranks(Runtime& runtime, const Outcome& mine) {
 }  // namespace
 
 int run_ranks(Runtime& runtime, const std::function<int()>& work) {
+    renew_failure_message();
     try {
         const int code = work();
         Whereabouts::here().enter(Phase::Ending, Whereabouts::now());

@@ -24,6 +24,8 @@ std::string on_one_line(const std::string& message) {
 
 }  // namespace
 
+void renew_failure_message() { taken = false; }
+
 bool claim_failure_message() { return !taken.exchange(true); }
 
 void leave_message_to_others() { taken = true; }

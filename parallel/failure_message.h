@@ -5,6 +5,8 @@
 
 namespace tandem {
 
+/// A job begins, and nobody has written its message.
+void renew_failure_message();
 /// Whether this process may write the job's message: true once, and not after leave_message_to_others().
 [[nodiscard]] bool claim_failure_message();
 /// Another rank has written the message, and the job is ending.
