@@ -145,6 +145,9 @@ TEST_F(EmulatedMachine, BenchMeasuresEveryOp) {
             EXPECT_NE(std::find(ops.begin(), ops.end(), op), ops.end()) << op;
         expect_rate(profile.at("matmul_tflops"), "matmul_tflops");
         expect_rate(profile.at("memory_gb_s"), "memory_gb_s");
+        const double useful = profile.at("tokens_per_second").get<double>() * profile.at("flops_per_token").get<double>();
+        EXPECT_GT(useful, 0);
+        EXPECT_NEAR(profile.at("mfu"), useful / (profile.at("matmul_tflops").get<double>() * 1e12), 1e-9);
     }
     const Finished text = emulated(words("bench", tiny()) + Arguments{"--steps", "1"});
     EXPECT_EQ(text.code, 0) << text.err;

@@ -8,7 +8,7 @@
 
 #include "kernels/base/arena.h"
 #include "kernels/base/backend.h"
-#include "parallel/runtime.h"
+#include "tests/support/child_job.h"
 
 using namespace tandem;
 
@@ -51,12 +51,4 @@ int work(Runtime& runtime, const std::string& how) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    const std::string how = argc > 1 ? argv[1] : "";
-    try {
-        Runtime runtime;
-        return run_ranks(runtime, [&] { return work(runtime, how); });
-    } catch (const std::exception& error) {
-        return report_start_failure(error);
-    }
-}
+int main(int argc, char** argv) { return tandem::test::child_job(argc, argv, work); }

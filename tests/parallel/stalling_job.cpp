@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "kernels/base/error.h"
-#include "parallel/runtime.h"
 #include "parallel/whereabouts.h"
+#include "tests/support/child_job.h"
 
 using namespace tandem;
 
@@ -107,12 +107,4 @@ int work(Runtime& runtime, const std::string& how) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    const std::string how = argc > 1 ? argv[1] : "";
-    try {
-        Runtime runtime;
-        return run_ranks(runtime, [&] { return work(runtime, how); });
-    } catch (const std::exception& error) {
-        return report_start_failure(error);
-    }
-}
+int main(int argc, char** argv) { return tandem::test::child_job(argc, argv, work); }
