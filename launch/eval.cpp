@@ -9,12 +9,13 @@
 #include "launch/watch.h"
 #include "parallel/mesh.h"
 #include "parallel/runtime.h"
+#include "parallel/transport_check.h"
 #include "src/engine/device.h"
 #include "src/engine/engine.h"
 #include "src/engine/transport.h"
 #include "src/io/json.h"
 #include "src/model/not_finite.h"
-#include "src/plan/capacity.h"
+#include "src/plan/library_memory.h"
 #include "src/train/evaluate.h"
 #include "src/train/run_log.h"
 
@@ -40,12 +41,16 @@ int eval(Runtime& runtime, const std::vector<std::string>& arguments) {
         if (const auto warning = other_base(*config.lora.adapter, config.model.path, opened.description, "--method.type qlora "))
             warn(*warning);
     }
-    const MemoryPlan plan = plan_that_fits({config, layout, Purpose::Eval, threads}, capacity_here(config, runtime.local_size(), place));
+    const PlanSubject subject{config, layout, Purpose::Eval, threads};
+    const MemoryPlan plan = plan_that_fits(subject, capacity_here(subject, runtime.local_size(), place));
     require_available(plan, runtime.world(), runtime.local_size(), place.backend);
     Device device = make_device(config, threads, place);
     const auto transport = make_transport(config, device, place, runtime.world(), runtime.hostname());
     Mesh mesh(transport.world ? *transport.world : runtime.world(), mesh_of(layout));
+    if (transport.world) prove_groups(*device.backend, *device.stream, mesh, group_use(config, Purpose::Eval));
     const StagePlan& stage = plan.stages[static_cast<std::size_t>(mesh.place().pipeline)];
+    static_cast<void>(require_card(subject, stage.peak(), device.backend->free_memory(), place, runtime.world(), runtime.local_size(),
+                                   runtime.hostname()));
     reserve(device, stage.bytes);
     const TextTools tools = load_text_tools(config);
     LoadedModel model =

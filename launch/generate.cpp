@@ -10,13 +10,14 @@
 #include "launch/quantization_options.h"
 #include "launch/watch.h"
 #include "parallel/runtime.h"
+#include "parallel/transport_check.h"
 #include "src/engine/model_setup.h"
 #include "src/engine/split.h"
 #include "src/engine/transport.h"
 #include "src/io/json.h"
 #include "src/io/model_directory.h"
-#include "src/plan/capacity.h"
 #include "src/plan/generation_plan.h"
+#include "src/plan/library_memory.h"
 #include "src/tokenizer/chat_template.h"
 #include "src/tokenizer/tokenizer.h"
 
@@ -161,7 +162,9 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     Device device = make_device(request.config, runtime.threads_per_rank(), place);
     const auto transport = make_transport(request.config, device, place, runtime.world(), runtime.hostname());
     Mesh mesh(transport.world ? *transport.world : runtime.world(), mesh_of(layout));
-    const Capacity capacity = capacity_here(request.config, runtime.local_size(), place);
+    if (transport.world) prove_groups(*device.backend, *device.stream, mesh, group_use(request.config, Purpose::Eval));
+    const PlanSubject subject{request.config, layout, Purpose::Eval, runtime.threads_per_rank()};
+    const Capacity capacity = capacity_here(subject, runtime.local_size(), place);
     if (mesh.place().data == 0) run(runtime, request, device, mesh, layout, capacity);
     runtime.world().barrier();
     return 0;

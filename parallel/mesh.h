@@ -38,6 +38,12 @@ struct MeshIndex {
 /// For ranks of the first and the last pipeline stage those two ranks of their place in the other axes, in that order; else `rank`.
 [[nodiscard]] std::vector<int> end_members(const MeshIndex& sizes, int rank);
 
+/// Which groups carry tensors in a run, of those that not every run needs.
+struct GroupUse {
+    bool ends = false;      ///< sums, of an embedding that the first and the last stage both hold
+    bool pipeline = false;  ///< broadcasts besides messages: text generation
+};
+
 /// This rank's groups. Creating one is collective over `world`, whose size is the product of `sizes`.
 class Mesh {
 public:

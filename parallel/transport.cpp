@@ -50,17 +50,22 @@ std::string differences(Communicator& world, const std::string& library) {
     return "";
 }
 
-std::string verify(const TransportRequest& request, Communicator& group) {
-    const auto ring = group.split(0, group.rank());
-    ring->connect_neighbours();
-    return verify_transport(request.backend, request.stream, *ring);
+/// All ranks over a transport, and once more, for the proof alone: what that takes of the devices is given back after it.
+struct Groups {
+    std::unique_ptr<Communicator> world, ring;
+};
+
+std::string verify(const TransportRequest& request, Groups& groups) {
+    groups.ring = groups.world->split(0, groups.world->rank());
+    groups.ring->connect_neighbours();
+    return verify_transport(request.backend, request.stream, *groups.ring);
 }
 
-/// NCCL's group, or nothing and why. Every step is agreed on before the next: in NCCL's own calls a rank would wait for one that failed.
-std::unique_ptr<Communicator> try_nccl(const TransportRequest& request, std::string& library, std::string& obstacle) {
+/// NCCL's groups, or nothing and why. Every step is agreed on before the next: in NCCL's own calls a rank would wait for one that failed.
+Groups try_nccl(const TransportRequest& request, std::string& library, std::string& obstacle) {
     Communicator& world = request.world;
     const TransportPlugin* plugin = nullptr;
-    std::unique_ptr<Communicator> group;
+    Groups groups;
     obstacle = failure_of_any(world, [&] {
         plugin = &request.plugin();
         set_live_transport(plugin);
@@ -71,23 +76,24 @@ std::unique_ptr<Communicator> try_nccl(const TransportRequest& request, std::str
     if (obstacle.empty()) {
         auto control = world.split(0, world.rank());
         obstacle = failure_of_any(world, [&] {
-            group = plugin->make(request.backend, std::move(control));
+            groups.world = plugin->make(request.backend, std::move(control));
             return std::string();
         });
     }
-    if (obstacle.empty()) obstacle = failure_of_any(world, [&] { return verify(request, *group); });
+    if (obstacle.empty()) obstacle = failure_of_any(world, [&] { return verify(request, groups); });
     if (obstacle.empty()) {
         Whereabouts::here().devices_meet(true);
     } else {
-        group.reset();
+        if (groups.ring) plugin->abort_all();  // others may never come to what a rank that failed has begun
+        groups = {};
         set_live_transport(nullptr);
     }
-    return group;
+    return groups;
 }
 
-std::string report(const TransportRequest& request, Communicator& group, const std::string& why) {
-    const double rate = all_reduce_rate(request.backend, request.stream, group, kMeasured);
-    return fmt::format("{} ({}); all-reduce of {} MiB at {:.2g} GB/s", group.name(), why, kMeasured >> 20U, rate / 1e9);
+std::string report(const TransportRequest& request, const Groups& groups, const std::string& why) {
+    const double rate = all_reduce_rate(request.backend, request.stream, *groups.ring, kMeasured);
+    return fmt::format("{} ({}); all-reduce of {} MiB at {:.2g} GB/s", groups.world->name(), why, kMeasured >> 20U, rate / 1e9);
 }
 
 }  // namespace
@@ -98,22 +104,22 @@ DeviceTransport make_device_communicator(const TransportRequest& request) {
     if (request.wish == TransportWish::Staged) why = "parallel.transport = staged";
     if (request.wish == TransportWish::Nccl || (request.wish == TransportWish::Auto && on_one_card == 1)) {
         std::string library;
-        auto group = try_nccl(request, library, why);
-        if (group) {
-            std::string line = report(request, *group, library);
-            return {std::move(group), std::move(line)};
+        Groups groups = try_nccl(request, library, why);
+        if (groups.world) {
+            std::string line = report(request, groups, library);
+            return {std::move(groups.world), std::move(line)};
         }
         if (request.wish == TransportWish::Nccl) {
             fail(Failure::Configuration, "parallel.transport = nccl cannot be had: {}; parallel.transport = staged needs no NCCL", why);
         }
     }
-    DeviceTransport staged{make_staged_communicator(request.backend, request.world), {}};
+    Groups staged{make_staged_communicator(request.backend, request.world), nullptr};
     // What is thrown here ends the job: others may be waiting in MPI for the rank that throws.
-    const auto failure = first_of(request.world, verify(request, *staged.world));
+    const auto failure = first_of(request.world, verify(request, staged));
     if (!failure.empty())
         fail(Failure::Run, "the GPUs' memory cannot be reached through the hosts' (parallel.transport = staged): {}", failure);
-    staged.report = report(request, *staged.world, why);
-    return staged;
+    std::string line = report(request, staged, why);
+    return {std::move(staged.world), std::move(line)};
 }
 
 }  // namespace tandem

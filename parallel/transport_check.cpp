@@ -80,6 +80,14 @@ class Verification {
 public:
     Verification(Backend& backend, Stream& stream, Communicator& group) : backend_(backend), stream_(stream), group_(group) {}
 
+    /// Of as many values as a norm has, which may take another way.
+    void small_sum() {
+        DeviceValues x(backend_, stream_, 1);
+        x.set({value(rank(), 1)});
+        group_.all_reduce(stream_, x.tensor());
+        check("all_reduce", x, {value_sum(ranks(), 1)});
+    }
+
     void sums() {
         const std::int64_t n = kBlock * ranks();
         DeviceValues x(backend_, stream_, n), shard(backend_, stream_, kBlock);
@@ -137,6 +145,23 @@ std::string verify_transport(Backend& backend, Stream& stream, Communicator& gro
     verification.sums();
     verification.ring();
     return verification.wrong();
+}
+
+void prove_groups(Backend& backend, Stream& stream, Mesh& mesh, const GroupUse& use) {
+    const auto prove = [&](std::string_view name, Communicator& group, void (Verification::*what)()) {
+        if (group.size() == 1) return;
+        Verification verification(backend, stream, group);
+        (verification.*what)();
+        if (!verification.wrong().empty()) fail(Failure::Run, "between the {} ranks: {}", name, verification.wrong());
+    };
+    // All ranks take the groups in this order, so that none waits for one that waits for it.
+    prove("data-parallel", mesh.data(), &Verification::sums);
+    prove("tensor-parallel", mesh.tensor(), &Verification::sums);
+    prove("pipeline", mesh.pipeline(), &Verification::ring);
+    if (use.pipeline) prove("pipeline", mesh.pipeline(), &Verification::sums);
+    if (use.ends) prove("first and last pipeline", mesh.ends(), &Verification::sums);
+    prove("job's", mesh.world(), &Verification::small_sum);
+    mesh.world().barrier();
 }
 
 double all_reduce_rate(Backend& backend, Stream& stream, Communicator& group, std::size_t bytes) {

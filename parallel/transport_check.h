@@ -5,7 +5,7 @@
 #include <string>
 
 #include "kernels/base/backend.h"
-#include "parallel/communicator.h"
+#include "parallel/mesh.h"
 
 namespace tandem {
 
@@ -13,6 +13,10 @@ namespace tandem {
 /// wrong first on this rank; empty where nothing did. Throws Run where another rank does not answer, and what the group throws. The group's
 /// neighbours must be connected. Collective.
 [[nodiscard]] std::string verify_transport(Backend& backend, Stream& stream, Communicator& group);
+
+/// The same for every group of the mesh as a run uses it, so that what libraries allocate for a group, at its first use, is there before
+/// the rest of a GPU is given away. Throws Run naming the group. Collective over the mesh.
+void prove_groups(Backend& backend, Stream& stream, Mesh& mesh, const GroupUse& use);
 
 /// Bytes a second of all_reduce on `bytes` bytes of fp32; the same on every rank: the slowest one's. Collective.
 [[nodiscard]] double all_reduce_rate(Backend& backend, Stream& stream, Communicator& group, std::size_t bytes);

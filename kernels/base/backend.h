@@ -27,6 +27,8 @@ public:
     // Memory and order. reserve() throws OutOfMemory; copies are enqueued on the stream.
     virtual void* reserve(std::size_t bytes) = 0;
     virtual void unreserve(void* base, std::size_t bytes) noexcept = 0;
+    /// Bytes that reserve() could still get, other programs' use considered. 0 where that cannot be told (hosts).
+    [[nodiscard]] virtual std::size_t free_memory() const { return 0; }
     virtual std::unique_ptr<Stream> make_stream() = 0;
     virtual std::unique_ptr<Event> make_event() = 0;
     virtual void copy_from_host(Stream&, const void* source, const Tensor& target) = 0;

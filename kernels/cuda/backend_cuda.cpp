@@ -53,6 +53,12 @@ void CudaBackend::unreserve(void* base, std::size_t /*bytes*/) noexcept {
     cuda::report(cuda::release(base), "giving back memory");
 }
 
+std::size_t CudaBackend::free_memory() const {
+    std::size_t free = 0, total = 0;
+    cuda::check(cuda::memory_info(&free, &total), "asking for free memory");
+    return free;
+}
+
 void* CudaBackend::reserve_host(std::size_t bytes) {
     void* base = nullptr;
     const cuda::Status status = cuda::allocate_pinned(std::max<std::size_t>(bytes, 1), &base);

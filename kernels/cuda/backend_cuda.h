@@ -38,6 +38,7 @@ public:
     void copy_from_host(Stream&, const void* source, const Tensor& target) override;
     /// To pageable memory: `target` is complete on return. To pinned memory: once the stream has come this far.
     void copy_to_host(Stream&, const Tensor& source, void* target) override;
+    [[nodiscard]] std::size_t free_memory() const override;
     void* reserve_host(std::size_t bytes) override;
     void unreserve_host(void* base, std::size_t bytes) noexcept override;
 

@@ -1,6 +1,7 @@
 #include "parallel/nccl/make_nccl.h"
 
 #include "parallel/nccl/nccl_communicator.h"
+#include "parallel/nccl_memory.h"
 
 namespace tandem {
 namespace {
@@ -15,7 +16,7 @@ const NcclLibrary& library() {
 std::string describe_nccl() { return describe(library()); }
 
 std::unique_ptr<Communicator> make_nccl_communicator(Backend& backend, std::unique_ptr<Communicator> control) {
-    return std::make_unique<NcclCommunicator>(library(), backend, std::move(control));
+    return std::make_unique<NcclCommunicator>(library(), backend, std::move(control), kNcclWorldChannels);
 }
 
 }  // namespace tandem

@@ -27,11 +27,11 @@ std::string NcclComm::new_id(const NcclLibrary& library) {
     return {id.internal, sizeof id.internal};
 }
 
-NcclComm::NcclComm(const NcclLibrary& library, const std::string& id, int rank, int ranks) : library_(library) {
+NcclComm::NcclComm(const NcclLibrary& library, const std::string& id, int rank, int ranks, int channels) : library_(library) {
     ncclUniqueId unique;
     require(id.size() == sizeof unique.internal, "an NCCL id of {} bytes", id.size());
     std::memcpy(unique.internal, id.data(), id.size());
-    ncclConfig_t config = nccl_config();
+    ncclConfig_t config = nccl_config(channels);
     ncclResult_t result = library.init(&comm_, ranks, unique, rank, &config);
     if (comm_ != nullptr) register_nccl(*this);
     if (result == ncclInProgress) result = settled(kStart);

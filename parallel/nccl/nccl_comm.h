@@ -16,8 +16,9 @@ public:
     /// Names a new group; any process may make it.
     [[nodiscard]] static std::string new_id(const NcclLibrary& library);
 
-    /// Rank `rank` of the group of `ranks` ranks named `id`. Waits for the others, for a minute at most. Throws Run with NCCL's own words.
-    NcclComm(const NcclLibrary& library, const std::string& id, int rank, int ranks);
+    /// Rank `rank` of the group of `ranks` ranks named `id`, over at most `channels` channels (parallel/nccl_memory.h). Waits for the
+    /// others, for a minute at most. Throws Run with NCCL's own words.
+    NcclComm(const NcclLibrary& library, const std::string& id, int rank, int ranks, int channels);
     /// Waits for the others where all is well; a rank that unwinds aborts what is under way.
     ~NcclComm();
     NcclComm(const NcclComm&) = delete;

@@ -7,6 +7,7 @@
 #include "parallel/collective_operands.h"
 #include "parallel/nccl/device_sum.h"
 #include "parallel/nccl/nccl_ids.h"
+#include "parallel/nccl_memory.h"
 #include "parallel/reduction_buffer.h"
 
 namespace tandem {
@@ -22,19 +23,24 @@ constexpr std::int64_t kVector = 64;
 
 }  // namespace
 
-NcclCommunicator::NcclCommunicator(const NcclLibrary& library, Backend& backend, std::unique_ptr<Communicator> control)
-    : library_(library), backend_(backend), control_(std::move(control)), links_(library, backend), last_sum_(backend.make_event()) {}
+NcclCommunicator::NcclCommunicator(const NcclLibrary& library, Backend& backend, std::unique_ptr<Communicator> control, int channels)
+    : library_(library),
+      backend_(backend),
+      control_(std::move(control)),
+      channels_(channels),
+      links_(library, backend),
+      last_sum_(backend.make_event()) {}
 
 NcclCommunicator::~NcclCommunicator() {
     if (own_ != nullptr && std::uncaught_exceptions() == 0) backend_.unreserve(own_, own_bytes_);
 }
 
 std::unique_ptr<Communicator> NcclCommunicator::split(int color, int key) {
-    return std::make_unique<NcclCommunicator>(library_, backend_, control_->split(color, key));
+    return std::make_unique<NcclCommunicator>(library_, backend_, control_->split(color, key), kNcclChannels);
 }
 
 NcclComm& NcclCommunicator::comm() {
-    if (!comm_) comm_ = std::make_unique<NcclComm>(library_, shared_ids(library_, *control_, 1)[0], rank(), size());
+    if (!comm_) comm_ = std::make_unique<NcclComm>(library_, shared_ids(library_, *control_, 1)[0], rank(), size(), channels_);
     return *comm_;
 }
 

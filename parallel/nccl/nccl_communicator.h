@@ -16,8 +16,9 @@ namespace tandem {
 /// Host values go over `control`.
 class NcclCommunicator final : public Communicator {
 public:
-    /// `library` and `backend` must outlive it. `control`: the same ranks over host memory.
-    NcclCommunicator(const NcclLibrary& library, Backend& backend, std::unique_ptr<Communicator> control);
+    /// `library` and `backend` must outlive it. `control`: the same ranks over host memory. `channels`: of this group; those split from it
+    /// have kNcclChannels.
+    NcclCommunicator(const NcclLibrary& library, Backend& backend, std::unique_ptr<Communicator> control, int channels);
     ~NcclCommunicator() override;
     NcclCommunicator(const NcclCommunicator&) = delete;
     NcclCommunicator& operator=(const NcclCommunicator&) = delete;
@@ -63,6 +64,7 @@ private:
     const NcclLibrary& library_;
     Backend& backend_;
     std::unique_ptr<Communicator> control_;
+    int channels_;
     NcclLinks links_;
     std::unique_ptr<NcclComm> comm_;
     Tensor lent_;

@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/stream.h"
 #include "parallel/nccl/nccl_ids.h"
+#include "parallel/nccl_memory.h"
 
 namespace tandem {
 
@@ -38,7 +39,7 @@ private:
 void NcclLinks::open(int from, int to, int lane, const std::string& id, int rank) {
     if (rank != from && rank != to) return;
     Lane& made = (rank == from ? to_[to] : from_[from]).at(static_cast<std::size_t>(lane));
-    made.comm = std::make_unique<NcclComm>(library_, id, rank == from ? 0 : 1, 2);
+    made.comm = std::make_unique<NcclComm>(library_, id, rank == from ? 0 : 1, 2, kNcclLinkChannels);
     if (rank == from) made.stream = backend_.make_stream();
 }
 

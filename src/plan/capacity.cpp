@@ -10,6 +10,7 @@
 
 #include "src/config/units.h"
 #include "src/engine/state_parts.h"
+#include "src/plan/library_memory.h"
 
 namespace tandem {
 namespace {
@@ -53,24 +54,23 @@ std::optional<std::size_t> available_memory() {
 
 namespace {
 
-Capacity capacity_of(const DevicePlace& place, int local_ranks) {
+Capacity capacity_of(const PlanSubject& subject, int local_ranks, const DevicePlace& place) {
     const bool gpu = place.backend == DeviceBackend::Cuda;
     const auto ranks = static_cast<std::size_t>(gpu ? place.gpu.sharing : local_ranks);
     const std::size_t all = gpu ? place.gpu.memory : machine_memory();
-    const std::string whose = gpu ? fmt::format("the {} of GPU {} ({}) without the driver's {}", human_bytes(all), place.gpu.device,
-                                                place.gpu.name, human_bytes(kGpuContext))
+    const std::size_t context = gpu ? library_memory(subject, {local_ranks, place.gpu.sharing > 1}) : 0;
+    const std::string whose = gpu ? fmt::format("the {} of GPU {} ({}) without {} for the driver and its libraries", human_bytes(all),
+                                                place.gpu.device, place.gpu.name, human_bytes(context * ranks))
                                   : fmt::format("this machine's {}", human_bytes(all));
-    const std::size_t context = gpu ? kGpuContext : 0;
     return {all / ranks > context ? all / ranks - context : 0, ranks == 1 ? whose : fmt::format("{} for {} ranks", whose, ranks)};
 }
 
 }  // namespace
 
-Capacity capacity_here(const RunConfig& config, int local_ranks, const DevicePlace& place) {
-    Capacity capacity = capacity_of(place, local_ranks);
-    if (config.device.memory_limit && *config.device.memory_limit <= capacity.bytes)
-        return {*config.device.memory_limit, "device.memory_limit"};
-    return capacity;
+Capacity capacity_here(const PlanSubject& subject, int local_ranks, const DevicePlace& place) {
+    Capacity capacity = capacity_of(subject, local_ranks, place);
+    const auto limit = subject.config.device.memory_limit;
+    return limit && *limit <= capacity.bytes ? Capacity{*limit, "device.memory_limit"} : capacity;
 }
 
 std::vector<Suggestion> suggest_savings(const PlanSubject& subject, const MemoryPlan& plan, std::size_t capacity) {

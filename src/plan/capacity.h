@@ -21,12 +21,9 @@ struct Capacity {
 /// MemAvailable of /proc/meminfo, bytes; nothing where the kernel does not say.
 [[nodiscard]] std::optional<std::size_t> available_memory();
 
-/// What the driver's context and the libraries' handles take of a GPU for each rank, besides the arenas, bytes. A CPU has neither.
-inline constexpr std::size_t kGpuContext = std::size_t{600} << 20U;
-
-/// The least of device.memory_limit and the memory of where a rank computes: its GPU's, less kGpuContext, shared by the ranks on it; else
-/// this machine's, shared by its `local_ranks` ranks.
-[[nodiscard]] Capacity capacity_here(const RunConfig& config, int local_ranks, const DevicePlace& place);
+/// The least of device.memory_limit and the memory of where a rank computes: its GPU's, shared by the ranks on it, less library_memory();
+/// else this machine's, shared by its `local_ranks` ranks.
+[[nodiscard]] Capacity capacity_here(const PlanSubject& subject, int local_ranks, const DevicePlace& place);
 
 /// A change of the configuration, and what the run would need with it.
 struct Suggestion {

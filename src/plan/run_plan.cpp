@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/plan/library_memory.h"
+
 namespace tandem {
 namespace {
 
@@ -35,14 +37,15 @@ RunPlan plan_run(const RunConfig& given, const Hardware& hardware, std::int64_t 
     RunPlan plan;
     plan.ranks = ranks;
     plan.layout = resolve_layout(config, ranks, Purpose::Plan);
-    plan.context = hardware.gpus.front().backend == "cpu" ? 0 : kGpuContext;
     for (const Gpu& gpu : hardware.gpus) {
         const std::size_t all = gpu.memory - gpu.reserved;
         plan.capacity.push_back(config.device.memory_limit ? std::min<std::size_t>(all, *config.device.memory_limit) : all);
     }
+    const PlanSubject subject{config, plan.layout, Purpose::Train, threads};
+    const auto on_node = std::min<std::int64_t>(ranks, static_cast<std::int64_t>(hardware.gpus.size()));
+    if (hardware.gpus.front().backend != "cpu") plan.context = library_memory(subject, {.ranks = static_cast<int>(on_node)});
     const std::size_t least = *std::min_element(plan.capacity.begin(), plan.capacity.end());
     const std::size_t free = least > plan.context ? least - plan.context : 0;
-    const PlanSubject subject{config, plan.layout, Purpose::Train, threads};
     plan.memory = choose_plan(subject, free);
     plan.fits = every_rank_fits(plan);
     plan.time = step_time(subject, plan.memory, hardware);

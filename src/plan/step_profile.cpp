@@ -103,7 +103,8 @@ StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps
     config.model.init = ModelInit::Random;
     StepProfile profile;
     const auto start = Clock::now();
-    const MemoryPlan plan = plan_that_fits({config, one_rank(config), Purpose::Train, threads}, capacity_here(config, 1, place));
+    const PlanSubject subject{config, one_rank(config), Purpose::Train, threads};
+    const MemoryPlan plan = plan_that_fits(subject, capacity_here(subject, 1, place));
     const ModelConfig model = load_model_config(config.model.path);
     profile.flops_per_token = useful_flops_per_token(config, plan, model);
     const RandomRows rows(config.training.micro_batch_size, config.data.max_seq_length, model.vocabulary);

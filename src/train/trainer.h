@@ -52,6 +52,7 @@ private:
     void write_manifest() const;
     [[nodiscard]] StepResult step(std::int64_t step);
     double accumulate_gradients(std::int64_t step);
+    [[nodiscard]] PlanSubject subject() const { return {config_, layout_, Purpose::Train, environment_.threads}; }
     [[nodiscard]] const StagePlan& stage_plan() const { return plan_.stages[static_cast<std::size_t>(mesh_.place().pipeline)]; }
     /// High-water marks of the arenas and of the process, bytes, of the largest rank. Collective.
     [[nodiscard]] std::pair<std::size_t, std::size_t> memory_peaks() const;
@@ -79,6 +80,7 @@ private:
     MemoryPlan plan_;
     Device device_;
     DeviceTransport transport_;
+    std::string card_;  ///< what is taken of the GPU besides what is planned; empty on CPUs
     TextTools tools_;
     Mesh mesh_;
     Outbox outbox_;

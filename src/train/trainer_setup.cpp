@@ -7,10 +7,12 @@
 #include <fmt/ranges.h>
 
 #include "kernels/quant/four_bit.h"
+#include "parallel/transport_check.h"
 #include "src/config/load.h"
 #include "src/config/units.h"
 #include "src/io/files.h"
 #include "src/io/model_directory.h"
+#include "src/plan/library_memory.h"
 #include "src/train/manifest.h"
 #include "src/train/rank_zero.h"
 #include "src/train/trainer.h"
@@ -74,7 +76,7 @@ std::vector<MemoryBytes> reserved_by_rank(const DeviceMemory& memory, Communicat
 namespace {
 
 MemoryPlan plan_for_all_ranks(const PlanSubject& subject, const RunEnvironment& environment, const DevicePlace& place) {
-    return agreed_plan(subject, plan_that_fits(subject, capacity_here(subject.config, environment.local_ranks, place)), environment.world);
+    return agreed_plan(subject, plan_that_fits(subject, capacity_here(subject, environment.local_ranks, place)), environment.world);
 }
 
 }  // namespace
@@ -85,13 +87,17 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
       config_(on_device(config, place_)),
       layout_(resolve_layout(config, environment.world.size(), Purpose::Train)),
       opened_(open_model(config, config.method.type == Method::Full ? Trained::Everything : Trained::Adapter)),
-      plan_(plan_for_all_ranks({config_, layout_, Purpose::Train, environment.threads}, environment, place_)),
+      plan_(plan_for_all_ranks(subject(), environment, place_)),
       device_(make_device(config_, environment.threads, place_)),
       transport_(make_transport(config_, device_, place_, environment.world, environment.host)),
       tools_(load_text_tools(config)),
       mesh_(transport_.world ? *transport_.world : environment.world, mesh_of(layout_)),
       checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
     require_available(plan_, environment.world, environment.local_ranks, place_.backend);
+    const GroupUse use{.ends = plan_.split.tied && !plan_.split.frozen_base};
+    if (transport_.world) prove_groups(*device_.backend, *device_.stream, mesh_, use);
+    card_ = require_card(subject(), stage_plan().peak(), device_.backend->free_memory(), place_, environment.world, environment.local_ranks,
+                         environment.host);
     reserve(device_, stage_plan().bytes);
     const ModelPlace place{plan_.split.placement(mesh_.place()), mesh_.tensor(), config.data.max_seq_length, largest_micro_batch(config)};
     model_ = load_model(config, std::move(opened_), device_, place);
@@ -202,6 +208,7 @@ void Trainer::describe_run() const {
     if (!place_.note.empty()) say("warning: " + place_.note);
     if (environment_.world.size() > 1) say(describe(plan_.split));
     if (transport_.world) say("transport: " + transport_.report);
+    if (!card_.empty()) say(card_);
     for (const auto& warning : model_warnings(config_.model.path)) say("warning: " + config_.model.path + ": " + warning);
     for (const auto& name : model_.opened.unused_tensors)
         say("warning: tensor '" + name + "' in the model files has no place in this model");

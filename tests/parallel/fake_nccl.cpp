@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "parallel/nccl_memory.h"
 #include "tests/support/emulator/memory.h"
 #include "tests/support/emulator/streams.h"
 
@@ -20,6 +21,7 @@ struct ncclComm {
     int rank, ranks;
     std::map<int, int> sent, received;  ///< messages to and from each rank so far
     int incomplete = 2;                 ///< times that the last call is still under way when asked
+    tandem::test::NcclUse use;
 };
 
 namespace tandem::test {
@@ -28,6 +30,7 @@ namespace {
 constexpr double kPatience = 20;
 
 std::filesystem::path directory;
+std::set<ncclComm*> alive;
 std::map<CUstream_st*, int> unsent;  ///< single sends enqueued that have not run
 
 struct Part {
@@ -95,6 +98,7 @@ void enqueue(ncclComm* comm, CUstream_st* stream, const std::vector<Part>& parts
 }
 
 ncclResult_t message(const Part& part, ncclComm* comm, cudaStream_t stream) {
+    (part.sends ? comm->use.sent_to : comm->use.received_from).insert(part.peer);
     if (group.depth == 0) {
         enqueue(comm, stream, {part});
         return ncclInProgress;
@@ -116,8 +120,9 @@ ncclResult_t unique_id(ncclUniqueId* id) {
 }
 
 ncclResult_t init(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
-    if (config->blocking != 0) return ncclInvalidArgument;
-    *comm = new ncclComm{id.internal, rank, ranks, {}, {}, 2};
+    if (config->blocking != 0 || config->maxCTAs < 1 || config->maxCTAs > kNcclChannels) return ncclInvalidArgument;
+    *comm = new ncclComm{id.internal, rank, ranks, {}, {}, 2, {ranks, config->maxCTAs, {}, {}, false}};
+    alive.insert(*comm);
     return ncclInProgress;
 }
 
@@ -128,6 +133,7 @@ ncclResult_t async_error(ncclComm_t comm, ncclResult_t* result) {
 }
 
 ncclResult_t destroy(ncclComm_t comm) {
+    alive.erase(comm);
     delete comm;
     return ncclSuccess;
 }
@@ -153,6 +159,7 @@ ncclResult_t receive(void* data, std::size_t count, ncclDataType_t, int peer, nc
 }
 
 ncclResult_t all_gather(const void* from, void* to, std::size_t count, ncclDataType_t, ncclComm_t comm, cudaStream_t stream) {
+    comm->use.ring = true;
     std::vector<Part> parts;
     for (int r = 0; r < comm->ranks; ++r) {
         parts.push_back({bytes(from), count, r, true});
@@ -163,6 +170,7 @@ ncclResult_t all_gather(const void* from, void* to, std::size_t count, ncclDataT
 }
 
 ncclResult_t broadcast(const void* from, void* to, std::size_t count, ncclDataType_t, int root, ncclComm_t comm, cudaStream_t stream) {
+    comm->use.ring = true;
     std::vector<Part> parts;
     for (int r = 0; r < comm->ranks && comm->rank == root; ++r) parts.push_back({bytes(from), count, r, true});
     parts.push_back({bytes(to), count, root, false});
@@ -171,6 +179,12 @@ ncclResult_t broadcast(const void* from, void* to, std::size_t count, ncclDataTy
 }
 
 }  // namespace
+
+std::vector<NcclUse> fake_nccl_groups() {
+    std::vector<NcclUse> groups;
+    for (const ncclComm* comm : alive) groups.push_back(comm->use);
+    return groups;
+}
 
 NcclLibrary fake_nccl(const std::string& where) {
     directory = where;

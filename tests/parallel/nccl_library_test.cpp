@@ -5,6 +5,7 @@
 
 #include "kernels/base/error.h"
 #include "parallel/nccl/nccl_comm.h"
+#include "parallel/nccl_memory.h"
 
 namespace {
 
@@ -59,7 +60,7 @@ TEST(NcclLibrary, ItsOwnWordsArePassedOn) {
     expect_run_error([&] { static_cast<void>(NcclComm::new_id(library)); },
                      "NCCL cannot start: unhandled cuda error: no CUDA-capable device is detected");
     library.init = [](ncclComm_t*, int, ncclUniqueId, int, ncclConfig_t*) { return ncclUnhandledCudaError; };
-    expect_run_error([&] { NcclComm comm(library, kId, 0, 2); },
+    expect_run_error([&] { NcclComm comm(library, kId, 0, 2, kNcclChannels); },
                      "starting NCCL among 2 ranks: unhandled cuda error: no CUDA-capable device is detected");
 }
 
@@ -82,7 +83,7 @@ TEST(NcclLibrary, AnErrorInTheBackgroundIsFoundByAskingAndEndsWhatIsUnderWay) {
     };
     expect_run_error(
         [&] {
-            NcclComm comm(library, kId, 0, 2);
+            NcclComm comm(library, kId, 0, 2, kNcclChannels);
             comm.check_background();
             comm.call("send", [] { return ncclInProgress; });
             state = ncclRemoteError;

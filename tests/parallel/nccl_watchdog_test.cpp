@@ -14,6 +14,7 @@
 #include "parallel/mpi_beats.h"
 #include "parallel/nccl/make_nccl.h"
 #include "parallel/nccl/nccl_comm.h"
+#include "parallel/nccl_memory.h"
 #include "parallel/watchdog.h"
 
 namespace {
@@ -76,7 +77,7 @@ struct HungCall {
 };
 
 TEST_F(NcclWatchdog, SeesAnErrorThatAppearsWhileTheHostWaitsElsewhere) {
-    NcclComm comm(library(), kId, 0, 2);
+    NcclComm comm(library(), kId, 0, 2, kNcclChannels);
     EXPECT_EQ(nccl_background_error(), "");
     state = ncclRemoteError;
     EXPECT_EQ(nccl_background_error(),
@@ -88,10 +89,10 @@ TEST_F(NcclWatchdog, SeesAnErrorThatAppearsWhileTheHostWaitsElsewhere) {
 
 TEST_F(NcclWatchdog, AbortsEveryLiveCommunicatorOnceAndNoOther) {
     {
-        NcclComm a(library(), kId, 0, 2), b(library(), kId, 0, 2);
+        NcclComm a(library(), kId, 0, 2, kNcclChannels), b(library(), kId, 0, 2, kNcclChannels);
         ncclComm_t gone = nullptr;
         {
-            NcclComm brief(library(), kId, 0, 2);
+            NcclComm brief(library(), kId, 0, 2, kNcclChannels);
             gone = brief.handle();
         }
         abort_nccl();
@@ -107,7 +108,7 @@ TEST_F(NcclWatchdog, AbortsEveryLiveCommunicatorOnceAndNoOther) {
 }
 
 TEST_F(NcclWatchdog, LeavesACommunicatorAloneThatIsInsideOfACall) {
-    NcclComm busy(library(), kId, 0, 2), idle(library(), kId, 0, 2);
+    NcclComm busy(library(), kId, 0, 2, kNcclChannels), idle(library(), kId, 0, 2, kNcclChannels);
     HungCall hung;
     std::thread working([&] { busy.call("send", [&] { return hung(); }); });
     while (!hung.entered) std::this_thread::yield();
@@ -124,7 +125,7 @@ constexpr TransportPlugin kPlugin = {"", nullptr, nullptr, nccl_background_error
 
 /// One rank's process, watched, with two communicators; `work` does not return.
 void watched(const std::function<void(NcclComm&)>& work) {
-    NcclComm a(library(), kId, 0, 2), b(library(), kId, 0, 2);
+    NcclComm a(library(), kId, 0, 2, kNcclChannels), b(library(), kId, 0, 2, kNcclChannels);
     set_live_transport(&kPlugin);
     const Watchdog watchdog({.deadline = 1}, {0, {"hostA"}, nullptr}, [] { _exit(1); });
     const InPhase training(Phase::Training);
