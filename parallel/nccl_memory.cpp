@@ -31,9 +31,9 @@ std::size_t nccl_memory(const MeshIndex& sizes, int host_ranks, const GroupUse& 
     std::size_t bytes = kLibrary + group(sizes.tensor, tensor) + group(sizes.data, data);
     bytes += kGroup + kConnection * kNcclWorldChannels;
     if (sizes.pipeline == 1) return bytes;
-    // Two lanes from and to each neighbour. Messages go forward on one of them and backward on the other (Executor).
+    // Two lanes from and to each neighbour, connected when they are made: one that receives and one that sends are a connection.
     const std::size_t lanes = sizes.pipeline == 2 ? 4 : 8;
-    bytes += lanes * kGroup + 2 * kConnection * kNcclLinkChannels;
+    bytes += lanes * kGroup + lanes / 2 * kConnection * kNcclLinkChannels;
     if (use.ends) bytes += group(2, std::min(2, host_ranks));
     if (use.pipeline) bytes += group(sizes.pipeline, std::clamp(host_ranks / sizes.tensor / sizes.data, 1, sizes.pipeline));
     return bytes;

@@ -107,6 +107,7 @@ void NcclComm::call(const char* what, const std::function<ncclResult_t()>& body)
     }();
     if (result == ncclInProgress) result = settled(kStart);
     if (result == ncclSuccess) return;
+    if (result == ncclInProgress) fail(Failure::Run, "{}: NCCL: the other ranks have not come after {} s", what, kStart);
     const auto lock = usable(what);
     failed(result, what);
 }

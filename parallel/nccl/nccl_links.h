@@ -17,7 +17,7 @@ class NcclLinks {
 public:
     NcclLinks(const NcclLibrary& library, Backend& backend) : library_(library), backend_(backend) {}
 
-    /// Collective over `control`, the same ranks over host memory.
+    /// Collective over `control`, the same ranks over host memory. Returns when a message has come over every lane.
     void connect(Communicator& control);
     /// Enqueued on the lane's stream, after what is enqueued on `stream` so far.
     [[nodiscard]] std::unique_ptr<Transfer> start_send(Stream& stream, const Tensor& x, int peer, int tag);
@@ -32,7 +32,8 @@ private:
     };
     using Lanes = std::array<Lane, 2>;
     class Sent;
-    void open(int from, int to, int lane, const std::string& id, int rank);
+    class FirstMessages;
+    void open(int from, int to, int lane, const std::string& id, int rank, FirstMessages& first);
     static Lane& lane(std::map<int, Lanes>& links, const char* verb, int peer, int tag);
     /// Enqueues the message and a mark behind it.
     std::unique_ptr<Event> enqueue(Stream& stream, const Tensor& x, Lane& lane);

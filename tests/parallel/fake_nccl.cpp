@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct ncclComm {
     std::map<int, int> sent, received;  ///< messages to and from each rank so far
     int incomplete = 2;                 ///< times that the last call is still under way when asked
     tandem::test::NcclUse use;
+    std::set<std::string> met;                   ///< with whom, and for what, there is a connection
+    std::vector<std::filesystem::path> awaited;  ///< what others have yet to do before the last call is complete
 };
 
 namespace tandem::test {
@@ -48,6 +51,26 @@ struct Group {
 
 std::filesystem::path file_of(const ncclComm& comm, int from, int to, int number) {
     return directory / fmt::format("{}.{}.{}.{}", comm.id, from, to, number);
+}
+
+/// NCCL connects two ranks at the first message between them, and all of them at the first collective: a call that needs it is complete
+/// when the others have made theirs, not before.
+void meet(ncclComm& comm, const std::string& here, const std::string& there) {
+    if (!comm.met.insert(there).second) return;
+    std::ofstream(directory / fmt::format("{}.{}", comm.id, here));
+    comm.awaited.push_back(directory / fmt::format("{}.{}", comm.id, there));
+}
+
+void meet_all(ncclComm& comm, const char* where) {
+    for (int r = 0; r < comm.ranks; ++r) meet(comm, fmt::format("{}.{}", where, comm.rank), fmt::format("{}.{}", where, r));
+}
+
+void meet_peer(ncclComm& comm, const Part& part) {
+    const auto end = [&](bool sends) {
+        return fmt::format("{}.{}.{}", part.sends ? comm.rank : part.peer, part.sends ? part.peer : comm.rank,
+                           sends ? "sends" : "receives");
+    };
+    if (part.peer != comm.rank) meet(comm, end(part.sends), end(!part.sends));
 }
 
 std::string send_part(ncclComm& comm, const Part& part) {
@@ -98,6 +121,7 @@ void enqueue(ncclComm* comm, CUstream_st* stream, const std::vector<Part>& parts
 }
 
 ncclResult_t message(const Part& part, ncclComm* comm, cudaStream_t stream) {
+    meet_peer(*comm, part);
     (part.sends ? comm->use.sent_to : comm->use.received_from).insert(part.peer);
     if (group.depth == 0) {
         enqueue(comm, stream, {part});
@@ -121,13 +145,22 @@ ncclResult_t unique_id(ncclUniqueId* id) {
 
 ncclResult_t init(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
     if (config->blocking != 0 || config->maxCTAs < 1 || config->maxCTAs > kNcclChannels) return ncclInvalidArgument;
-    *comm = new ncclComm{id.internal, rank, ranks, {}, {}, 2, {ranks, config->maxCTAs, {}, {}, false}};
+    *comm = new ncclComm{.id = id.internal,
+                         .rank = rank,
+                         .ranks = ranks,
+                         .sent = {},
+                         .received = {},
+                         .use = {ranks, config->maxCTAs, {}, {}, false},
+                         .met = {},
+                         .awaited = {}};
     alive.insert(*comm);
+    meet_all(**comm, "started");
     return ncclInProgress;
 }
 
 ncclResult_t async_error(ncclComm_t comm, ncclResult_t* result) {
-    *result = comm->incomplete > 0 ? ncclInProgress : ncclSuccess;
+    std::erase_if(comm->awaited, [](const auto& file) { return std::filesystem::exists(file); });
+    *result = comm->incomplete > 0 || !comm->awaited.empty() ? ncclInProgress : ncclSuccess;
     if (comm->incomplete > 0) --comm->incomplete;
     return ncclSuccess;
 }
@@ -165,6 +198,7 @@ ncclResult_t all_gather(const void* from, void* to, std::size_t count, ncclDataT
         parts.push_back({bytes(from), count, r, true});
         parts.push_back({bytes(to) + static_cast<std::size_t>(r) * count, count, r, false});
     }
+    meet_all(*comm, "collective");
     enqueue(comm, stream, parts);
     return ncclInProgress;
 }
@@ -174,6 +208,7 @@ ncclResult_t broadcast(const void* from, void* to, std::size_t count, ncclDataTy
     std::vector<Part> parts;
     for (int r = 0; r < comm->ranks && comm->rank == root; ++r) parts.push_back({bytes(from), count, r, true});
     parts.push_back({bytes(to), count, root, false});
+    meet_all(*comm, "collective");
     enqueue(comm, stream, parts);
     return ncclInProgress;
 }

@@ -1,5 +1,6 @@
 // NCCL's functions as far as tandem uses them, between processes of one host, on the emulated device. Messages are files in a directory.
-// Calls on streams are enqueued and run as late as the emulator's other work; calls that may return before they are complete do.
+// Calls on streams are enqueued and run as late as the emulator's other work; calls that may return before they are complete do, and those
+// that connect ranks are complete when the other ranks have made theirs.
 #pragma once
 
 #include <set>
