@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/dry/backend_dry.h"
 #include "parallel/staged_communicator.h"
 #include "parallel/transport_check.h"
 #include "tests/support/delayed_communicator.h"
@@ -13,11 +14,19 @@ namespace {
 
 using namespace tandem;
 
+int aborts = 0;              ///< of all groups of the made-up library
+int given_back_running = 0;  ///< groups given back before that
+
 /// A transport that works, but for what a test makes of it.
 class Broken final : public test::DelayedCommunicator {
 public:
     enum class How { Not, SumsWrong, SendsWrong, Throws };
     Broken(std::unique_ptr<Communicator> group, How how) : DelayedCommunicator(std::move(group), {.longest = {}}), how_(how) {}
+    ~Broken() override {
+        if (aborts == 0 && std::uncaught_exceptions() == 0) ++given_back_running;
+    }
+    Broken(const Broken&) = delete;
+    Broken& operator=(const Broken&) = delete;
     [[nodiscard]] std::string_view name() const override { return "made up"; }
     [[nodiscard]] std::unique_ptr<Communicator> split(int color, int key) override {
         return std::make_unique<Broken>(DelayedCommunicator::split(color, key), how_);
@@ -43,7 +52,7 @@ constexpr TransportPlugin kMadeUp = {"", [] { return library; },
                                      [](Backend&, std::unique_ptr<Communicator> control) -> std::unique_ptr<Communicator> {
                                          return std::make_unique<Broken>(std::move(control), how);
                                      },
-                                     [] { return std::string(); }, [] {}};
+                                     [] { return std::string(); }, [] { ++aborts; }};
 
 class TransportTest : public testing::Test {
 protected:
@@ -121,6 +130,26 @@ TEST_F(TransportTest, ATransportThatCarriesSomethingElseIsNotTaken) {
         EXPECT_NE(transport.report.find(says), std::string::npos) << transport.report;
         expect_refused([&] { choose(TransportWish::Nccl, own()); }, says);
     }
+}
+
+/// Work of a transport that hangs is on the device until it is aborted, and giving memory back would wait for it.
+TEST_F(TransportTest, ATransportThatDoesNotWorkIsEndedBeforeItIsGivenBack) {
+    aborts = given_back_running = 0;
+    how = Broken::How::Throws;
+    EXPECT_EQ(choose(TransportWish::Auto, own()).world->name(), "staged");
+    EXPECT_EQ(aborts, 1);
+    EXPECT_EQ(given_back_running, 0);
+}
+
+TEST_F(TransportTest, ACheckThatFailsLeavesTheDevicesMemoryAlone) {
+    struct Counting final : DryBackend {
+        void unreserve(void* /*base*/, std::size_t /*bytes*/) noexcept override { ++given_back; }
+        int given_back = 0;
+    } device;
+    const auto stream = device.make_stream();
+    Broken group(test_world().split(0, test_world().rank()), Broken::How::Throws);
+    EXPECT_THROW(static_cast<void>(verify_transport(device, *stream, group)), Error);
+    EXPECT_EQ(device.given_back, 0);
 }
 
 TEST_F(TransportTest, ThePartThatHoldsTransportsIsOfThisBuild) {
