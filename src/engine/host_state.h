@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 
 #include "kernels/base/backend.h"
 
@@ -12,7 +13,10 @@ class HostState {
 public:
     HostState(Backend& backend, std::size_t bytes)
         : backend_(backend), bytes_(bytes), base_(static_cast<std::byte*>(backend.reserve_host(bytes))) {}
-    ~HostState() { backend_.unreserve_host(base_, bytes_); }
+    /// Giving it back waits for the device, which may wait for other ranks: a rank that unwinds leaves it to the system.
+    ~HostState() {
+        if (std::uncaught_exceptions() == 0) backend_.unreserve_host(base_, bytes_);
+    }
     HostState(const HostState&) = delete;
     HostState& operator=(const HostState&) = delete;
 

@@ -111,5 +111,19 @@ TEST(PagedOrder, ALostDeviceIsLeftWithoutAnotherFailure) {
     device.states.reset();
 }
 
+/// Its device may wait for other ranks, which wait for it.
+TEST(PagedOrder, ARankThatUnwindsDoesNotWaitForItsDevice) {
+    Device device(Queues::Order::First);
+    device.update(0, 0);
+    const auto ran = device.queues.ran;
+    try {
+        const auto states = std::move(device.states);
+        fail(Failure::Run, "another rank is waited for");
+    } catch (const Error&) {
+        EXPECT_EQ(device.queues.ran, ran);
+        EXPECT_EQ(device.backend.host_given_back, 0);
+    }
+}
+
 }  // namespace
 }  // namespace tandem::test

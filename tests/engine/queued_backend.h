@@ -42,6 +42,7 @@ public:
         while (!done(until)) run_one();
     }
     bool broken = false;
+    std::uint64_t ran = 0;  ///< of all streams
 
 private:
     struct Item {
@@ -64,6 +65,7 @@ private:
         line.waiting.pop_front();
         if (item.work) item.work();
         ++line.ran;
+        ++ran;
     }
     Order order_;
     std::mt19937 random_;
@@ -99,7 +101,11 @@ public:
     void* reserve(std::size_t bytes) override { return reserve_host_memory(bytes); }
     void unreserve(void* base, std::size_t bytes) noexcept override { unreserve_host_memory(base, bytes); }
     void* reserve_host(std::size_t bytes) override { return reserve_host_memory(bytes); }
-    void unreserve_host(void* base, std::size_t bytes) noexcept override { unreserve_host_memory(base, bytes); }
+    void unreserve_host(void* base, std::size_t bytes) noexcept override {
+        unreserve_host_memory(base, bytes);
+        ++host_given_back;
+    }
+    int host_given_back = 0;
     std::unique_ptr<Stream> make_stream() override { return std::make_unique<QueuedStream>(queues_); }
     std::unique_ptr<Event> make_event() override { return std::make_unique<QueuedEvent>(queues_); }
     void copy_from_host(Stream& stream, const void* source, const Tensor& target) override {
