@@ -1,7 +1,6 @@
 #include "kernels/cuda/backend_cuda.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device.h"
@@ -44,7 +43,7 @@ void CudaBackend::flush() noexcept {
     try {
         graphs_->flush_all();
     } catch (const Error& error) {
-        std::fprintf(stderr, "tandem: giving back memory: %s\n", error.what());
+        cuda::report(error, "giving back memory");
     }
 }
 

@@ -1,6 +1,7 @@
 #include "kernels/cuda/check.h"
 
 #include <cstdio>
+#include <exception>
 
 #include "kernels/cuda/queue.h"
 #include "kernels/cuda/runtime.h"
@@ -39,7 +40,12 @@ void fail_with(Status status, std::string_view what, std::span<const Tensor> ope
 }
 
 void report(Status status, const char* what) noexcept {
-    if (!status.ok()) std::fprintf(stderr, "tandem: %s: %s\n", what, std::string(describe(status).text).c_str());
+    if (!status.ok() && std::uncaught_exceptions() == 0)
+        std::fprintf(stderr, "tandem: %s: %s\n", what, std::string(describe(status).text).c_str());
+}
+
+void report(const Error& error, const char* what) noexcept {
+    if (std::uncaught_exceptions() == 0) std::fprintf(stderr, "tandem: %s: %s\n", what, error.what());
 }
 
 }  // namespace tandem::cuda

@@ -22,8 +22,10 @@ void check(Status status, std::string_view what, std::initializer_list<Tensor> o
 [[noreturn]] void fail_with(Status status, std::string_view what, std::span<const Tensor> operands = {},
                             const std::source_location& where = std::source_location::current());
 
-/// For destructors: one line on stderr where `status` is a failure.
+/// For destructors: one line on stderr where `status` is a failure. None while an exception is on its way, whose message is the job's: a
+/// device that is lost fails every call from then on.
 void report(Status status, const char* what) noexcept;
+void report(const Error& error, const char* what) noexcept;
 
 /// " of fp32 [3, 5], bf16 [7] (rows 9 apart)"
 [[nodiscard]] std::string list(std::span<const Tensor> operands);

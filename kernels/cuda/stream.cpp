@@ -1,7 +1,5 @@
 #include "kernels/cuda/stream.h"
 
-#include <cstdio>
-
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/runtime.h"
 
@@ -48,7 +46,7 @@ CudaStream::~CudaStream() {
     try {
         queue_.flush();
     } catch (const Error& error) {
-        std::fprintf(stderr, "tandem: giving back a stream: %s\n", error.what());
+        report(error, "giving back a stream");
     }
     report(destroy_stream(stream_), "giving back a stream");
 }

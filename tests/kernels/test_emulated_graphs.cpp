@@ -196,4 +196,23 @@ TEST(Graphs, StepsAreThoseWithoutGraphs) {
     EXPECT_EQ(work, "graphs: 30 of 45 calls in 6 launches of 2 graphs, 8 kernels changed, 0 graphs dropped");
 }
 
+/// A device that is lost fails every call: what unwinds has the message, and destructors do not bury it.
+TEST(EmulatedFailures, AreToldOnce) {
+    constexpr cuda::Status kLost{719};
+    struct Holder {
+        ~Holder() { cuda::report(kLost, "giving back an event"); }
+    };
+    testing::internal::CaptureStderr();
+    try {
+        const Holder holder;
+        cuda::check(kLost, "waiting for the GPU");
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("waiting for the GPU"), std::string::npos);
+    }
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    testing::internal::CaptureStderr();
+    { const Holder holder; }
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("giving back an event"), std::string::npos);
+}
+
 }  // namespace tandem::test

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 #include <tuple>
 
 #include "kernels/cuda/native/toolkit_check.h"
@@ -141,10 +140,7 @@ std::size_t ProductHash::operator()(const Product& p) const {
 
 LtMatmul::LtMatmul() { check(cublasLtCreate(&handle_), "starting cuBLASLt"); }
 
-LtMatmul::~LtMatmul() {
-    const cublasStatus_t code = cublasLtDestroy(handle_);
-    if (code != CUBLAS_STATUS_SUCCESS) std::fprintf(stderr, "tandem: cublasLtDestroy: %s\n", cublasLtGetStatusString(code));
-}
+LtMatmul::~LtMatmul() { report(status_of(cublasLtDestroy(handle_)), "ending cuBLASLt"); }
 
 std::vector<Algorithm> LtMatmul::candidates(const Operand& a, const Operand& b, const Tensor& c, const Tensor& bias, int count) const {
     Problem problem(a, b, c, bias);
