@@ -70,6 +70,28 @@ rm "$work/tools/compute-sanitizer.finds"
 touch "$bundle/launch/gpu-train.fails"
 check 1 'FAILED: Training: parity; Training: speed; Training: large; 7 tests passed' "$work/libraries"
 rm "$bundle/launch/gpu-train.fails"
+# What a scheduler gave this task, a limit of the machine's, and NCCL of a Python wheel.
+stand_in bench_cuda <<<'echo "on card $CUDA_VISIBLE_DEVICES"; sleep "$(cat "$0.lasts" 2>/dev/null || echo 0)"'
+one_part() { # CODE VISIBLE WORDS...
+    local expected=$1 visible=$2
+    shift 2
+    (cd "$work" && PATH="$work/tools:$PATH" LD_LIBRARY_PATH="$work/libraries" CUDA_VISIBLE_DEVICES=$visible "$bundle/launch/gpu-check" -o "$work/report.md" \
+        --part bench "$@" >"$work/out" 2>"$work/err")
+    local code=$?
+    [ "$code" -eq "$expected" ] || complain "exit code $code instead of $expected with $visible and $*"
+}
+one_part 0 5,7 --device 1
+grep -qFx 'on card 7' "$work/report.md" || complain '--device 1 of 5,7 is not 7'
+one_part 2 5,7 --device 2
+grep -qF 'CUDA_VISIBLE_DEVICES=5,7 shows 2' "$work/err" || complain 'a card that is not visible is not refused'
+echo 30 >"$bundle/build/bench_cuda.lasts"
+one_part 1 5 --limit 1
+for part in 'on card 5' 'stopped: no end in 1 s'; do grep -qF "$part" "$work/report.md" || complain "with --limit the report lacks '$part'"; done
+rm "$bundle/build/bench_cuda.lasts"
+mkdir -p "$work/wheel"
+touch "$work/wheel/libnccl.so.2"
+[ -n "$(ldconfig -p 2>/dev/null | grep libnccl.so.2)" ] || VIRTUAL_ENV="$work/wheel" one_part 0 5
+[ -n "$(ldconfig -p 2>/dev/null | grep libnccl.so.2)" ] || grep -qE '^\| LD_LIBRARY_PATH \| .*/wheel:' "$work/report.md" || complain 'NCCL of a wheel is not found'
 sed -i 's/^glibc.*/glibc     9.99/' "$bundle/BUNDLE"
 check 3 'was made for 9.99 or newer' "$work/libraries"
 
