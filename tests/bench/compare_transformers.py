@@ -7,11 +7,14 @@
 Both read the same configuration (configs/bench-*.ini): dimensions, rows, accumulation, recomputation, optimizer; weights and tokens are random
 and every position is trained, in bf16. On GPUs torch's attention is scaled_dot_product_attention, its AdamW the fused one; QLoRA and moments
 in eight bits take bitsandbytes, and a case without it is left out, saying so (full-7b then runs torch's AdamW). The two take turns, round by round,
-so that what else the machine does hits both; figures are medians. Needs torch, transformers and peft (tests/golden/requirements.txt).
+so that what else the machine does hits both; figures are medians. On GPUs adapters, which peft keeps in fp32, are multiplied in bf16 (autocast), as
+transformers' Trainer does with bf16 = True. A case that fails, for lack of memory perhaps, is one line, and the exit code is 1 at the end. Needs torch,
+transformers and peft (tests/golden/requirements.txt).
 """
 
 import argparse
 import configparser
+import gc
 import importlib.util
 import json
 import os
@@ -66,9 +69,9 @@ def quantise(model, device: str) -> None:
     import bitsandbytes as bnb
     import torch
 
-    for name, module in list(model.named_modules()):
-        if type(module) is not torch.nn.Linear or name == "lm_head":
-            continue
+    # By name: a list of the layers would keep all of them until the end.
+    for name in [name for name, module in model.named_modules() if type(module) is torch.nn.Linear and name != "lm_head"]:
+        module = model.get_submodule(name)
         layer = bnb.nn.Linear4bit(module.in_features, module.out_features, bias=module.bias is not None, compute_dtype=torch.bfloat16,
                                   compress_statistics=True, quant_type="nf4", device="meta")
         layer.weight = bnb.nn.Params4bit(module.weight.data.cpu(), requires_grad=False, compress_statistics=True, quant_type="nf4")
@@ -94,6 +97,11 @@ def run_transformers(config: dict, device: str, threads: int, compiled: bool) ->
 
     torch.set_num_threads(threads)
     model = make_model(config, device)
+    if device == "cuda":  # what making it took is no part of a step
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    cast = torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and config["method.type"] != "full")
     optimizer = make_optimizer(config, model, device)
     micro, length = int(config["training.micro_batch_size"]), int(config["data.max_seq_length"])
     accumulate = int(config["training.global_batch_size"]) // micro
@@ -103,7 +111,9 @@ def run_transformers(config: dict, device: str, threads: int, compiled: bool) ->
     for _ in range(STEPS + 1):
         start = time.perf_counter()
         for _ in range(accumulate):
-            (call(input_ids=ids, labels=ids).loss / accumulate).backward()
+            with cast:
+                loss = call(input_ids=ids, labels=ids).loss / accumulate
+            loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -130,31 +140,41 @@ def run_child(case: str, arguments) -> dict:
     return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout.splitlines()[-1])
 
 
-def compare(case: str, arguments) -> None:
+def compare(case: str, arguments) -> bool:
     name, options = CASES[arguments.device][case]
     config = settings(name, options)
     tokens = int(config["training.global_batch_size"]) * int(config["data.max_seq_length"])
     with_peer = config["method.type"] != "qlora" or HAVE_BITSANDBYTES
-    results = {"tandem": [], **({"transformers": []} if with_peer else {})}
+    peers = {"tandem": lambda: run_tandem(arguments.tandem, name, options, arguments.device, arguments.threads)}
+    if with_peer:
+        peers["transformers"] = lambda: run_child(case, arguments)
+    results, failed = {peer: [] for peer in peers}, set()
     for _ in range(arguments.rounds):
-        results["tandem"].append(run_tandem(arguments.tandem, name, options, arguments.device, arguments.threads))
-        if with_peer:
-            results["transformers"].append(run_child(case, arguments))
+        for peer in peers:
+            if peer in failed:
+                continue
+            try:
+                results[peer].append(peers[peer]())
+            except subprocess.CalledProcessError as error:
+                failed.add(peer)
+                print(f"{case:9} {peer:14} failed: exit code {error.returncode}", flush=True)
+    results = {peer: runs for peer, runs in results.items() if peer not in failed}
     # Of the rate of large products that bench measures; seconds a step that reached it would take.
-    ideal = statistics.median(run["utilisation"] for run in results["tandem"])
+    ideal = statistics.median(run["utilisation"] for run in results["tandem"]) if "tandem" in results else float("nan")
     rate, memory = {}, {}
     for peer, runs in results.items():
         rate[peer] = statistics.median(tokens / run["seconds"] for run in runs)
         memory[peer] = max(run["bytes"] for run in runs)
         rounds = " ".join(f"{tokens / run['seconds']:.0f}" for run in runs)
         print(f"{case:9} {peer:14} {rate[peer]:9.0f} {rounds:>24} {100 * ideal * rate[peer] / tokens:6.1f} {memory[peer] / 1e9:8.2f}", flush=True)
-    if with_peer:
+    if len(results) == 2:
         print(f"{case:9} {'ratio':14} {rate['tandem'] / rate['transformers']:9.2f} {'':24} {'':6} "
               f"{memory['tandem'] / memory['transformers']:8.2f}", flush=True)
-    else:
+    elif not with_peer:
         print(f"{case:9} transformers is left out: there is no bitsandbytes here", flush=True)
     if config.get("optimizer.name") == "adamw_8bit" and with_peer and not HAVE_BITSANDBYTES:
         print(f"{case:9} there is no bitsandbytes here: transformers ran torch's AdamW, tandem moments in eight bits", flush=True)
+    return not failed
 
 
 def main() -> None:
@@ -176,8 +196,8 @@ def main() -> None:
         print(json.dumps(run_transformers(config, arguments.device, arguments.threads, arguments.compile)))
         return
     print(f"{'':9} {'':14} {'tokens/s':>9} {'rounds':>24} {'MFU %':>6} {'peak GB':>8}")
-    for case in arguments.method or known:
-        compare(case, arguments)
+    if not all([compare(case, arguments) for case in arguments.method or known]):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
