@@ -122,13 +122,16 @@ StepProfile profile_step(const RunConfig& given, int threads, std::int64_t steps
         profile.memory_peak_bytes = bench.device.memory->peak();
     }
     profile.rss_peak_bytes = peak_resident_memory();
-    auto timed = std::make_unique<TimedBackend>(make_device(config, threads, place).backend);
-    TimedBackend& counter = *timed;
-    Bench bench(config, threads, place, plan, std::move(timed));
-    bench.step(1, rows);
-    counter.counts().clear();
-    bench.step(2, rows);
-    profile.ops = counter.counts();
+    {
+        auto timed = std::make_unique<TimedBackend>(make_device(config, threads, place).backend);
+        TimedBackend& counter = *timed;
+        Bench bench(config, threads, place, plan, std::move(timed));
+        bench.step(1, rows);
+        counter.counts().clear();
+        bench.step(2, rows);
+        profile.ops = counter.counts();
+    }
+    // The device's limits are measured when its memory is free again: a run that fills it leaves no room for their matrices.
     for (const auto& [call, record] : profile.ops.calls()) profile.op_seconds += record.seconds;
     profile.tokens = config.training.global_batch_size * config.data.max_seq_length;
     const auto plain = make_device(config, threads, place).backend;
