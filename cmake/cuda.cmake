@@ -36,6 +36,14 @@ if(NOT wish STREQUAL "off")
     # Ampere and newer; the last one also as portable code, which newer GPUs compile when they load it.
     set(CMAKE_CUDA_ARCHITECTURES 80-real 86-real 89-real 90 CACHE STRING "GPU architectures")
     enable_language(CUDA)
+    # The CUDA part refuses GPUs that it was not compiled for, and has to know by number for which it was.
+    if(CMAKE_CUDA_ARCHITECTURES STREQUAL "native" AND CMAKE_CUDA_ARCHITECTURES_NATIVE)
+      set(CMAKE_CUDA_ARCHITECTURES ${CMAKE_CUDA_ARCHITECTURES_NATIVE})
+    endif()
+    if(NOT CMAKE_CUDA_ARCHITECTURES MATCHES "^[0-9]+(-real|-virtual)?(;[0-9]+(-real|-virtual)?)*$")
+      message(FATAL_ERROR "CMAKE_CUDA_ARCHITECTURES is ${CMAKE_CUDA_ARCHITECTURES}: name GPUs by number, as in 90 or 80-real;90 "
+                          "(or native, where this machine has one)")
+    endif()
     find_package(CUDAToolkit)
     if(TARGET CUDA::cublasLt AND TARGET CUDA::cudart_static)
       set(TANDEM_CUDA_FOUND ON)
