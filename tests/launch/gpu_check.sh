@@ -47,14 +47,14 @@ stand_in bench_cuda <<<'echo 123 TFLOP/s'
 stand_in bench_ops <<<'echo "ops: $*"'
 check 1 'there is no walk' "$work/libraries"
 stand_in golden_cuda_test <<<'echo golden; [ ! -e "$0.skips" ] || echo "[  SKIPPED ] one"'
-stand_in walk <<<'echo "walked: $*"'
+stand_in walk <<<'echo "walked on $CUDA_VISIBLE_DEVICES: $*"'
 check 1 'tests were skipped' "$work/libraries"
 stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."; exit 1'
 check 1 'FAILED: Tests of the CUDA part; 7 tests passed' "$work/libraries"
 stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."'
 check 0 '7 tests passed; everything that was run succeeded' "$work/libraries"
 for part in 'trained: parity' 'trained: speed' 'trained: large' 'what doctor says' '123 TFLOP/s' '| system |' './build/bench_cuda' \
-    'ops: --backend cuda --shape llama3-8b 4096' 'walked: --backend cuda --models' 'under memcheck: --gtest_filter' 'under racecheck' 'under synccheck' \
+    'ops: --backend cuda --shape llama3-8b 4096' ': --backend cuda --models' 'under memcheck: --gtest_filter' 'under racecheck' 'under synccheck' \
     'under initcheck' 'transformers + peft are left out'; do
     grep -qF -- "$part" "$work/report.md" || complain "the report lacks '$part'"
 done
@@ -76,12 +76,15 @@ one_part() { # CODE VISIBLE WORDS...
     local expected=$1 visible=$2
     shift 2
     (cd "$work" && PATH="$work/tools:$PATH" LD_LIBRARY_PATH="$work/libraries" CUDA_VISIBLE_DEVICES=$visible "$bundle/launch/gpu-check" -o "$work/report.md" \
-        --part bench "$@" >"$work/out" 2>"$work/err")
+        --part bench --part matrix "$@" >"$work/out" 2>"$work/err")
     local code=$?
     [ "$code" -eq "$expected" ] || complain "exit code $code instead of $expected with $visible and $*"
 }
 one_part 0 5,7 --device 1
 grep -qFx 'on card 7' "$work/report.md" || complain '--device 1 of 5,7 is not 7'
+one_part 0 5,7
+grep -qFx 'on card 5,7' "$work/report.md" || complain 'without --device not all cards are seen'
+grep -qF 'walked on 5:' "$work/report.md" || complain 'the matrix is not walked on one card'
 one_part 2 5,7 --device 2
 grep -qF 'CUDA_VISIBLE_DEVICES=5,7 shows 2' "$work/err" || complain 'a card that is not visible is not refused'
 echo 30 >"$bundle/build/bench_cuda.lasts"
