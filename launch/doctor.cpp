@@ -121,6 +121,7 @@ Json examine(Runtime& runtime) {
     for (const auto& text : runtime.world().gather(describe_rank(runtime).dump())) ranks.push_back(Json::parse(text));
     const Json all_reduce = measure_all_reduce(runtime.world());
     const auto quota = cpu_quota();
+    const bool speaks = runtime.rank() == 0;  // looking at a GPU takes memory of it
     const Json memory = {{"total_bytes", meminfo("MemTotal")}, {"available_bytes", meminfo("MemAvailable")}};
     std::error_code error;
     const auto folder = std::filesystem::current_path(error);
@@ -136,8 +137,8 @@ Json examine(Runtime& runtime) {
             {"disk", {{"path", folder.string()}, {"free_bytes", free_bytes(folder)}, {"shared_memory_free_bytes", free_bytes("/dev/shm")}}},
             {"mpi", runtime.mpi_description()},
             {"hdf5", hdf5_version()},
-            {"cuda", examine_cuda()},
-            {"nccl", examine_nccl()},
+            {"cuda", speaks ? examine_cuda() : Json()},
+            {"nccl", speaks ? examine_nccl() : ""},
             {"ranks", ranks},
             {"all_reduce", all_reduce},
             {"advice", advice(ranks, memory)}};
@@ -204,6 +205,7 @@ int doctor(Runtime& runtime, const std::vector<std::string>& arguments) {
     if (!line.parse(arguments)) return 0;
     const Json facts = examine(runtime);
     if (hardware_file) write_hardware_file(*hardware_file, runtime, facts);
+    if (runtime.rank() != 0) return 0;
     print_once(runtime, json ? facts.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n" : text_of(facts));
     return 0;
 }

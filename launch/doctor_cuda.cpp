@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/loader/cuda.h"
 #include "parallel/transport_plugin.h"
 
@@ -13,7 +15,8 @@ using Json = nlohmann::ordered_json;
 
 Json describe(const DeviceFacts& device) {
     return {{"name", device.name},       {"architecture", device.architecture},       {"memory_bytes", device.memory},
-            {"free_bytes", device.free}, {"multiprocessors", device.multiprocessors}, {"compiled", device.compiled}};
+            {"free_bytes", device.free}, {"multiprocessors", device.multiprocessors}, {"compiled", device.compiled},
+            {"failure", device.failure}};
 }
 
 }  // namespace
@@ -34,7 +37,8 @@ Json examine_cuda() {
         facts["built_with"] = found.built_with;
         facts["found"] = found.found;
         for (const DeviceFacts& device : found.devices) facts["devices"].push_back(describe(device));
-        facts["usable"] = found.failure.empty() && !found.devices.empty();
+        const auto starts = [](const DeviceFacts& device) { return device.failure.empty(); };
+        facts["usable"] = found.failure.empty() && std::any_of(found.devices.begin(), found.devices.end(), starts);
         facts["status"] = found.failure.empty() ? fmt::format("{} GPU(s), {}", found.devices.size(), found.found) : found.failure;
     } catch (const Error& error) {
         facts["status"] = error.what();
@@ -51,9 +55,14 @@ std::string cuda_text(const Json& facts, const std::string& indent) {
     }
     int number = 0;
     for (const Json& device : facts["devices"]) {
-        out += fmt::format("\n{}GPU {}: {} ({}{}), {:.1f} of {:.1f} GiB free, {} multiprocessors", indent, number++,
-                           device["name"].get<std::string>(), device["architecture"].get<std::string>(),
-                           device["compiled"].get<bool>() ? "" : ", not compiled for", device["free_bytes"].get<double>() / 0x1p30,
+        out += fmt::format("\n{}GPU {}: {} ({}{}), ", indent, number++, device["name"].get<std::string>(),
+                           device["architecture"].get<std::string>(), device["compiled"].get<bool>() ? "" : ", not compiled for");
+        const auto failure = device["failure"].get<std::string>();
+        if (!failure.empty()) {
+            out += "does not start: " + failure;
+            continue;
+        }
+        out += fmt::format("{:.1f} of {:.1f} GiB free, {} multiprocessors", device["free_bytes"].get<double>() / 0x1p30,
                            device["memory_bytes"].get<double>() / 0x1p30, device["multiprocessors"].get<int>());
     }
     return out;

@@ -21,6 +21,7 @@ struct DeviceFacts {
     std::size_t free = 0;      ///< bytes, now; 0 where it was not asked for
     int multiprocessors = 0;
     bool compiled = false;  ///< machine code for this architecture is in the shared object
+    std::string failure;    ///< why it does not start (Examine::FreeMemory): broken, or another program's alone; else empty
 };
 
 /// What a shared object was built with and what it finds on this machine.

@@ -33,8 +33,10 @@ void* CudaBackend::reserve(std::size_t bytes) {
     if (cuda::describe(status).kind != cuda::StatusKind::OutOfMemory) cuda::check(status, fmt::format("reserving {} bytes", bytes));
     std::size_t free = 0, total = 0;
     cuda::check(cuda::memory_info(&free, &total), "asking for free memory");
-    fail(Failure::OutOfMemory, "out of memory: {} bytes of memory of GPU {} are needed, {} of its {} bytes are free", bytes, device_, free,
-         total);
+    fail(Failure::OutOfMemory,
+         "out of memory: {} bytes of memory of GPU {} are needed, {} of its {} bytes are free; other programs may hold "
+         "some (nvidia-smi), and device.memory_limit plans with less",
+         bytes, device_, free, total);
 }
 
 // Giving memory back waits for the work that may use it, which must have been enqueued before.

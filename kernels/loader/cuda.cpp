@@ -1,5 +1,7 @@
 #include "kernels/loader/cuda.h"
 
+#include <cstdlib>
+
 namespace tandem {
 
 const BackendPlugin& open_cuda(const CudaFiles& files) {
@@ -24,6 +26,9 @@ const BackendPlugin& open_cuda(const CudaFiles& files) {
              "put the directory that has it into LD_LIBRARY_PATH (launch/gpu-check looks in the usual places)",
              *reason);
     }
+    // A run has more streams than the eight ways to a GPU that CUDA opens by itself, and streams that share one wait for each other: two
+    // neighbours in a pipeline could wait for ever. What a user has set stays.
+    if (setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0) != 0) fail(Failure::Run, "CUDA_DEVICE_MAX_CONNECTIONS cannot be set");
     return open_plugin(files.part);
 }
 

@@ -21,6 +21,10 @@ int count_devices(std::string& failure) {
             "NVIDIA's driver is for CUDA {} and this was built with CUDA {}: install a newer driver, or build with an older "
             "toolkit (12.4 or newer)",
             version_text(driver), version_text(CUDART_VERSION));
+    } else if (code == cudaErrorSystemNotReady) {
+        failure =
+            "NVIDIA's driver is here, but the GPUs are not ready: on machines with NVSwitch the service nvidia-fabricmanager must run, in "
+            "the driver's version";
     } else if (code == cudaErrorNoDevice || code == cudaSuccess) {
         failure = "NVIDIA's driver is here, but shows this process no GPU: look at nvidia-smi and CUDA_VISIBLE_DEVICES";
     } else {
@@ -108,6 +112,22 @@ std::string found_versions() {
                        cublaslt_text(cublasLtGetVersion()));
 }
 
+namespace {
+
+/// Other cards may be well where this one is not.
+void ask_for_free_memory(int device, DeviceFacts& facts) {
+    try {
+        std::size_t total = 0;
+        check(cudaSetDevice(device), fmt::format("starting GPU {}", device));
+        check(cudaMemGetInfo(&facts.free, &total), "asking for free memory");
+    } catch (const Error& error) {
+        facts.failure = error.what();
+        cudaGetLastError();  // remembered, and not of the next card's
+    }
+}
+
+}  // namespace
+
 PluginFacts examine(Examine what) {
     PluginFacts facts;
     facts.built_with = built_versions();
@@ -116,11 +136,7 @@ PluginFacts examine(Examine what) {
         facts.found = found_versions();
         for (int device = 0; device < count; ++device) {
             DeviceFacts one = describe_device(device);
-            if (what == Examine::FreeMemory) {
-                std::size_t total = 0;
-                check(cudaSetDevice(device), fmt::format("starting GPU {}", device));
-                check(cudaMemGetInfo(&one.free, &total), "asking for free memory");
-            }
+            if (what == Examine::FreeMemory) ask_for_free_memory(device, one);
             facts.devices.push_back(std::move(one));
         }
     } catch (const Error& error) {

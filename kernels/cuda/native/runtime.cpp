@@ -22,6 +22,17 @@ cudaMemcpyKind kind(Direction direction) {
     }
 }
 
+/// Whether a copy from there may still be read when its call has returned: what is not pinned is copied aside at once, except by GPUs that
+/// read all of the host's memory by themselves (ATS, HMM), which may come for it in the stream's order.
+bool is_read_later(const void* source) {
+    int device = 0, reads_everything = 0;
+    cudaPointerAttributes attributes{};
+    if (cudaGetDevice(&device) != cudaSuccess) return true;
+    if (cudaDeviceGetAttribute(&reads_everything, cudaDevAttrPageableMemoryAccess, device) != cudaSuccess) return true;
+    if (reads_everything == 0) return false;
+    return cudaPointerGetAttributes(&attributes, source) != cudaSuccess || attributes.type == cudaMemoryTypeUnregistered;
+}
+
 StatusText describe_library(Status status) {
     const auto code = static_cast<cublasStatus_t>(-status.code);
     return {cublasLtGetStatusName(code), cublasLtGetStatusString(code),
@@ -43,9 +54,11 @@ Status memory_info(std::size_t* free, std::size_t* total) { return status(cudaMe
 
 // CUDA bounds strides to 2 GiB, so what is packed on both sides goes as one piece of any length.
 Status copy(const RowsCopy& what, Direction direction, NativeStream stream) {
-    if (what.to_stride == what.row && what.from_stride == what.row)
-        return status(cudaMemcpyAsync(what.to, what.from, what.rows * what.row, kind(direction), stream));
-    return status(cudaMemcpy2DAsync(what.to, what.to_stride, what.from, what.from_stride, what.row, what.rows, kind(direction), stream));
+    const bool packed = what.to_stride == what.row && what.from_stride == what.row;
+    const Status enqueued = status(
+        packed ? cudaMemcpyAsync(what.to, what.from, what.rows * what.row, kind(direction), stream)
+               : cudaMemcpy2DAsync(what.to, what.to_stride, what.from, what.from_stride, what.row, what.rows, kind(direction), stream));
+    return enqueued.ok() && direction == Direction::HostToDevice && is_read_later(what.from) ? synchronize_stream(stream) : enqueued;
 }
 
 Status fill_zero(void* base, std::size_t stride, std::size_t row, std::size_t rows, NativeStream stream) {
@@ -76,6 +89,12 @@ StatusText describe(Status status) {
     const auto code = static_cast<cudaError_t>(status.code);
     const auto text = [&](StatusKind kind) { return StatusText{cudaGetErrorName(code), cudaGetErrorString(code), kind}; };
     switch (code) {
+        case cudaErrorDevicesUnavailable:
+            return {cudaGetErrorName(code),
+                    "the GPU is busy or unavailable: another program may have it for itself (nvidia-smi -q -d COMPUTE)", StatusKind::Other};
+        case cudaErrorECCUncorrectable:
+            return {cudaGetErrorName(code),
+                    "the GPU's memory failed: an uncorrectable ECC error (nvidia-smi -q -d ECC, and the kernel's log)", StatusKind::Other};
         case cudaErrorMemoryAllocation: return text(StatusKind::OutOfMemory);
         case cudaErrorIllegalAddress:
         case cudaErrorMisalignedAddress:
@@ -83,7 +102,8 @@ StatusText describe(Status status) {
         case cudaErrorLaunchFailure:
         case cudaErrorAssert:
         case cudaErrorHardwareStackError:
-        case cudaErrorECCUncorrectable:
+        case cudaErrorInvalidAddressSpace:
+        case cudaErrorInvalidPc:
         case cudaErrorLaunchTimeout: return text(StatusKind::EarlierWork);
         default: return text(StatusKind::Other);
     }
