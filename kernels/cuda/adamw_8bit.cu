@@ -90,10 +90,12 @@ struct Moment {
             if (inside) largest = Max{}(fabsf(at[p]), largest);
         }
         largest = reduce_warp(largest, Max{});
-        const float inverse = __fdiv_rn(1.0F, largest);
-        Share<std::uint8_t, kCount> out;
+        Share<std::uint8_t, kCount> out{};
+        if (largest > 0.0F) {  // one branch for all elements, whose searches go on side by side
+            const float inverse = __fdiv_rn(1.0F, largest);
 #pragma unroll
-        for (int e = 0; e < kShare; ++e) out.at[e] = largest == 0.0F ? std::uint8_t{0} : quantize(code, at[e], inverse);
+            for (int e = 0; e < kShare; ++e) out.at[e] = quantize(code, at[e], inverse);
+        }
         out.write(codes, count);
         if (threadIdx.x % kWarp == 0) *absmax = largest;
     }

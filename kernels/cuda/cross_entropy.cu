@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kThreads = 512;  ///< a block's, which has one row
 constexpr int kElements = 4;   ///< of an access: 16 bytes of logits
+constexpr int kBatch = 4;      ///< packs that a thread has on their way
 
 struct Scratch {
     float maxima[kThreads / kWarp];
@@ -72,16 +73,26 @@ __device__ std::int32_t checked_label(const std::int32_t* labels, std::int32_t l
 }
 
 /// dz_j = exp(z_j - max - log_sum) - [j = label]; max and log_sum apart, for their sum would lose digits where logits are large. Every
-/// element is read and written by one thread, so dz may be z.
+/// element is read and written by one thread, so dz may be z; kBatch packs are read before the first is written, for a read behind a write
+/// that may be to the same place would wait for it.
 template <int kCount, class T>
 __device__ void write_gradient(const float* z, std::int64_t columns, float max, float log_sum, std::int32_t label, T* dz) {
-    for_packs<kCount>(columns, [&](std::int64_t j) {
-        const auto pack = load<kCount>(z + j);
-        Pack<T, kCount> out;
+    constexpr int kStep = kThreads * kCount;
+    for (std::int64_t first = std::int64_t{threadIdx.x} * kCount; first < columns; first += kBatch * kStep) {
+        Pack<float, kCount> packs[kBatch] = {};
 #pragma unroll
-        for (int e = 0; e < kCount; ++e) out.at[e] = narrow<T>(expf((pack.at[e] - max) - log_sum) - (j + e == label ? 1.0F : 0.0F));
-        store(dz + j, out);
-    });
+        for (int b = 0; b < kBatch; ++b)
+            if (first + b * kStep < columns) packs[b] = load<kCount>(z + first + b * kStep);
+#pragma unroll
+        for (int b = 0; b < kBatch; ++b) {
+            const std::int64_t j = first + b * kStep;
+            if (j >= columns) continue;
+            Pack<T, kCount> out;
+#pragma unroll
+            for (int e = 0; e < kCount; ++e) out.at[e] = narrow<T>(expf((packs[b].at[e] - max) - log_sum) - (j + e == label ? 1.0F : 0.0F));
+            store(dz + j, out);
+        }
+    }
 }
 
 struct Logits {

@@ -35,6 +35,7 @@ struct Team {
             const int j = (slot * kTeam + member) * kCount;
             if (j < columns) f(slot, j);
         }
+#pragma unroll 1  // rows this long are rare, and the registers are wanted for what is held
         for (int j = kHeldColumns + member * kCount; j < columns; j += kTeam * kCount) f(-1, j);
     }
     __device__ float sum(float x, float* scratch) const {
@@ -43,18 +44,21 @@ struct Team {
     }
 };
 
-/// A row, of which a thread holds its first packs.
-template <class T, int kCount>
+/// A row, of which a thread holds its first packs. They are read together: a pack's numbers are not touched before the next pack has been
+/// asked for, or each read would wait for the one before it.
+template <class T, int kTeam, int kCount>
 struct HeldRow {
     const T* x;
-    Pack<T, kCount> held[kHeld];
+    Pack<T, kCount> held[kHeld] = {};
 
-    __device__ Pack<T, kCount> first(int slot, int j) {
-        const auto pack = load<kCount>(x + j);
-        if (slot >= 0) held[slot] = pack;
-        return pack;
+    __device__ HeldRow(const T* row, const Team<kTeam, kCount>& team, int columns) : x(row) {
+#pragma unroll
+        for (int slot = 0; slot < kHeld; ++slot) {
+            const int j = (slot * kTeam + team.member) * kCount;
+            if (j < columns) held[slot] = load<kCount>(x + j);
+        }
     }
-    __device__ Pack<T, kCount> again(int slot, int j) const {
+    __device__ Pack<T, kCount> at(int slot, int j) const {
         if (slot >= 0) return held[slot];
         return load<kCount>(x + j);
     }
@@ -74,23 +78,23 @@ struct BlockSums {
 
 // rstd = 1 / sqrt(mean x^2 + eps);  y = x rstd (o + w), x rstd rounded where o is 0. Bytes: x and y once. y may be x.
 template <class T, int kTeam, int kCount>
-__global__ void __launch_bounds__(kThreads, 1) forward(Norm<T> norm, Matrix<T> y, float* rstd) {
+__global__ void __launch_bounds__(kThreads, 2) forward(Norm<T> norm, Matrix<T> y, float* rstd) {
     const Team<kTeam, kCount> team;
     auto& scratch = shared<BlockSums>();
     const auto h = static_cast<int>(norm.extent.columns);
     for (std::int64_t i = std::int64_t{blockIdx.x} * kTeams<kTeam> + team.number; i < norm.extent.rows;
          i += std::int64_t{gridDim.x} * kTeams<kTeam>) {
-        HeldRow<T, kCount> x{norm.x.data + i * norm.x.stride, {}};
+        const HeldRow<T, kTeam, kCount> x(norm.x.data + i * norm.x.stride, team, h);
         float squares = 0.0F;
         team.for_packs(h, [&](int slot, int j) {
-            const auto pack = x.first(slot, j);
+            const auto pack = x.at(slot, j);
 #pragma unroll
             for (int e = 0; e < kCount; ++e) squares = fmaf(widen(pack.at[e]), widen(pack.at[e]), squares);
         });
         const float r = 1.0F / sqrtf(team.sum(squares, scratch.at) / static_cast<float>(h) + norm.eps);
         if (rstd != nullptr && team.member == 0) rstd[i] = r;
         team.for_packs(h, [&](int slot, int j) {
-            const auto in = x.again(slot, j), w = load<kCount>(norm.w + j);
+            const auto in = x.at(slot, j), w = load<kCount>(norm.w + j);
             Pack<T, kCount> out;
 #pragma unroll
             for (int e = 0; e < kCount; ++e) {
@@ -147,7 +151,7 @@ struct WeightSums {
 // g = dy (o + w);  dx = rstd (g - x rstd^2 mean(g x));  dw = sum_i dy x rstd. Block b has rows [rows b / blocks, rows (b + 1) / blocks).
 // Bytes: dy, x and dx once (dx twice where it is added to). dx may be dy where it is overwritten.
 template <class T, int kTeam, int kCount, WeightGradient kWeights>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kThreads, 2)
     backward(Norm<T> norm, Matrix<const T> dy, const float* rstd, Matrix<T> dx, NormWrite write, float* partial) {
     const Team<kTeam, kCount> team;
     auto& scratch = shared<BlockSums>();
@@ -155,18 +159,18 @@ __global__ void __launch_bounds__(kThreads, 1)
     const std::int64_t begin = norm.extent.rows * blockIdx.x / gridDim.x, end = norm.extent.rows * (blockIdx.x + 1) / gridDim.x;
     WeightSums<kTeam, kCount> dw{kWeights == WeightGradient::Yes ? partial + blockIdx.x * norm.extent.columns : nullptr};
     for (std::int64_t i = begin + team.number; i < end; i += kTeams<kTeam>) {
-        HeldRow<T, kCount> x{norm.x.data + i * norm.x.stride, {}}, d{dy.data + i * dy.stride, {}};
+        const HeldRow<T, kTeam, kCount> x(norm.x.data + i * norm.x.stride, team, h), d(dy.data + i * dy.stride, team, h);
         const float r = rstd[i];
         float dot = 0.0F;
         team.for_packs(h, [&](int slot, int j) {
-            const auto d_pack = d.first(slot, j), x_pack = x.first(slot, j), w = load<kCount>(norm.w + j);
+            const auto d_pack = d.at(slot, j), x_pack = x.at(slot, j), w = load<kCount>(norm.w + j);
 #pragma unroll
             for (int e = 0; e < kCount; ++e) dot = fmaf(widen(d_pack.at[e]) * (norm.offset + widen(w.at[e])), widen(x_pack.at[e]), dot);
             if constexpr (kWeights == WeightGradient::Yes) dw.add(slot, j, i == begin, d_pack, x_pack, r);
         });
         const float coefficient = r * r * (team.sum(dot, scratch.at) / static_cast<float>(h));
         team.for_packs(h, [&](int slot, int j) {
-            const auto d_pack = d.again(slot, j), x_pack = x.again(slot, j), w = load<kCount>(norm.w + j);
+            const auto d_pack = d.at(slot, j), x_pack = x.at(slot, j), w = load<kCount>(norm.w + j);
             T* out = dx.data + i * dx.stride + j;
             Pack<T, kCount> sum{};
             if (write == NormWrite::Accumulate) sum = load<kCount>(static_cast<const T*>(out));

@@ -61,7 +61,7 @@ void Head::loss(Context& ctx, const ModelConfig& m, const DeviceBatch& batch, co
     const Tensor dh = dx ? ctx.workspace.allocate("dh", t, {count, m.hidden}) : Tensor();
     // Of the storage: the parts of the vocabulary may differ by their padding, the chunks must not.
     const auto row_bytes = weight->storage[0] * static_cast<std::int64_t>(size_of(accumulation_type(t)));
-    const std::int64_t rows = std::max<std::int64_t>(1, kChunkBytes / row_bytes);
+    const std::int64_t rows = chunk_rows(row_bytes);
     for (std::int64_t first = 0; first < count; first += rows) {
         const std::int64_t last = std::min(count, first + rows);
         chunk(ctx, group, h.rows(first, last), batch.targets.rows(first, last), loss_sum, dx ? dh.rows(first, last) : Tensor());

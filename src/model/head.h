@@ -6,6 +6,7 @@
 // logits are exchanged.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/base/context.h"
@@ -19,8 +20,11 @@ struct Head {
     const Parameter* norm = nullptr;    ///< [hidden]
     const Parameter* weight = nullptr;  ///< [vocabulary, hidden]; the embedding's where the head is tied
 
-    /// Chunk of logits: at most this many bytes of fp32 (at least one row).
-    static constexpr std::int64_t kChunkBytes = std::int64_t{64} << 20;
+    /// Rows of a chunk of logits, `row_bytes` each: 64 MiB, but not fewer than 256, two tiles of a GPU's products. Every chunk goes
+    /// through the vocabulary's matrix, and where that is trained through its gradient: 130 rows take as long for it as 256.
+    [[nodiscard]] static constexpr std::int64_t chunk_rows(std::int64_t row_bytes) {
+        return std::max<std::int64_t>((std::int64_t{64} << 20) / row_bytes, 256);
+    }
 
     /// Adds the loss of the batch's trained positions of x [own rows, hidden] to loss_sum (fp64 [1]; the same on every rank of the group).
     /// With dx [own rows, hidden], overwrites it with d loss / d x and adds to the gradients of what is trained here.

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "src/model/head.h"
 #include "tests/model/tiny_model.h"
 
 namespace tandem::test {
@@ -134,6 +135,11 @@ TEST(Transformer, AnIdOutsideTheVocabularyIsNamed) {
         EXPECT_EQ(error.failure(), Failure::Input);
         EXPECT_NE(std::string(error.what()).find("31"), std::string::npos);
     }
+}
+
+TEST(Head, AChunkOfLogitsHasRowsEnoughForAPassOverTheVocabulary) {
+    EXPECT_EQ(Head::chunk_rows(4 * 32000), 524);
+    EXPECT_EQ(Head::chunk_rows(4 * 128256), 256);  // 130 are 64 MiB
 }
 
 TEST(Transformer, UntrainedPositionsDoNotCount) {

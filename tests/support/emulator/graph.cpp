@@ -59,7 +59,7 @@ tandem::emulator::Work work_of(const tandem::cuda::Launch& how, const tandem::cu
     work.shared_bytes = how.shared_bytes;
     work.kernel = call.kernel;
     work.invoke = call.invoke;
-    if (how.grid.y > 65535 || how.grid.z > 65535)
+    if (how.grid.x > 0x7fffffffU || how.grid.y > 65535 || how.grid.z > 65535)
         fault = fmt::format("{}: a grid of {} x {} x {}", how.name, how.grid.x, how.grid.y, how.grid.z);
     for (int i = 0; i < call.count; ++i) {
         const std::size_t place = (work.arguments.size() + 15) / 16 * 16;

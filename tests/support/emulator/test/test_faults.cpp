@@ -65,6 +65,18 @@ TEST(Emulator, AWriteAfterAReadIsFoundWithoutTheOtherWayRound) {
     EXPECT_EQ(found, 4);
 }
 
+TEST(Emulator, AGridThatNoCardHasIsRefused) {
+    const QueueOfOne queue;
+    for (const auto& [grid, text] : {std::pair{cuda::Grid{0x80000000U}, "wide: a grid of 2147483648 x 1 x 1"},
+                                     std::pair{cuda::Grid{1, 65536}, "wide: a grid of 1 x 65536 x 1"},
+                                     std::pair{cuda::Grid{1, 1, 65536}, "wide: a grid of 1 x 1 x 65536"}}) {
+        EXPECT_FALSE(cuda::launch(
+                         {"wide", grid, 32}, queue.calls, +[](int) {}, 1)
+                         .ok());
+        EXPECT_EQ(take_fault(), text);
+    }
+}
+
 TEST(Emulator, WorksAfterAFault) {
     const OnDevice<int> data(counting(kInts)), fresh(kInts);
     const QueueOfOne queue;
