@@ -43,6 +43,13 @@ inline std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t coun
     return {words.x, words.y, words.z, words.w};
 }
 
+/// Word `column` of a row of random words, of which four share a counter.
+TANDEM_HOST_DEVICE inline std::uint32_t philox_word(std::uint64_t key, std::uint64_t row, std::uint64_t column) {
+    const PhiloxWords words = philox_words(key, row, column / 4);
+    const std::uint32_t low = column % 2 == 0 ? words.x : words.y, high = column % 2 == 0 ? words.z : words.w;
+    return column % 4 < 2 ? low : high;
+}
+
 /// Uniform in [0, 1) with 24 bits, exact in fp32.
 inline float uniform01(std::uint32_t word) { return static_cast<float>(word >> 8U) * 0x1p-24F; }
 

@@ -1,5 +1,6 @@
 #include "kernels/ops/elementwise.h"
 
+#include <bit>
 #include <cstring>
 
 #include "kernels/base/philox.h"
@@ -21,13 +22,13 @@ TANDEM_CLONES void axpy_piece(float alpha, const float* x, const float* y, float
     for (std::int64_t i = 0; i < n; ++i) out[i] = y[i] + alpha * x[i];
 }
 
-// Word 0 of Philox4x32-10 at counters (row; column + i). Each of its four words lies in the low half of a 64-bit lane, whose
-// upper half is never read, so that no step moves data between lanes.
-TANDEM_CLONES void philox_piece(std::uint64_t key, std::uint64_t row, std::uint64_t column, std::uint32_t* words, std::int64_t n) {
+// The four words of Philox4x32-10 at counters (row; first + i), as pairs in two 64-bit numbers, the word that comes first below. Inside,
+// each word lies in the low half of a 64-bit lane, whose upper half is never read, so that no step moves data between lanes.
+TANDEM_CLONES void philox_piece(std::uint64_t key, std::uint64_t row, std::uint64_t first, std::uint64_t* pairs, std::int64_t n) {
     constexpr std::uint64_t kLow = 0xffffffffU;
 #pragma omp simd
     for (std::int64_t i = 0; i < n; ++i) {
-        const std::uint64_t counter = column + static_cast<std::uint64_t>(i);
+        const std::uint64_t counter = first + static_cast<std::uint64_t>(i);
         std::uint64_t c0 = counter;
         std::uint64_t c1 = counter >> 32U;
         std::uint64_t c2 = row;
@@ -45,7 +46,8 @@ TANDEM_CLONES void philox_piece(std::uint64_t key, std::uint64_t row, std::uint6
             k0 += 0x9E3779B9U;
             k1 += 0xBB67AE85U;
         }
-        words[i] = static_cast<std::uint32_t>(c0);
+        pairs[2 * i] = (c0 & kLow) | c1 << 32U;
+        pairs[2 * i + 1] = (c2 & kLow) | c3 << 32U;
     }
 }
 
@@ -147,10 +149,14 @@ void CpuBackend::dropout(Context&, const DropoutMask& mask, const Tensor& row_id
         const std::int64_t column = i % per_row * cpu::kPiece;
         const Piece p{i / per_row, column, std::min(cpu::kPiece, columns - column)};
         Output out(y, p);
-        std::uint32_t words[cpu::kPiece];
-        const auto of_all = static_cast<std::uint64_t>(mask.first_column + column);
-        cpu::philox_piece(mask.key, static_cast<std::uint64_t>(ids[p.row]), of_all, words, p.count);
-        cpu::dropout_piece(words, threshold, divisor, Input(x, p), out, p.count);
+        // Philox's words of the piece's counters; the first of them may begin before it.
+        std::uint64_t pairs[cpu::kPiece / 2 + 2];
+        std::uint32_t words[cpu::kPiece + 4];
+        static_assert(sizeof words == sizeof pairs && std::endian::native == std::endian::little);
+        const std::int64_t of_all = mask.first_column + column, skipped = of_all % 4, counters = (skipped + p.count + 3) / 4;
+        cpu::philox_piece(mask.key, static_cast<std::uint64_t>(ids[p.row]), static_cast<std::uint64_t>(of_all / 4), pairs, counters);
+        std::memcpy(words, pairs, static_cast<std::size_t>(counters) * 4 * sizeof(std::uint32_t));
+        cpu::dropout_piece(words + skipped, threshold, divisor, Input(x, p), out, p.count);
         out.store();
     });
 }

@@ -18,7 +18,7 @@ void add(Context&, const Tensor& a, const Tensor& b, const Tensor& y);
 /// y += alpha x. Types may differ; computed in y's accumulation type.
 void axpy(Context&, double alpha, const Tensor& x, const Tensor& y);
 
-/// y[i, j] = keep(i, j) ? x[i, j] / (1 - p) : 0, keep(i, j) = uniform(philox(key; row_ids[i], first_column + j)) >= p.
+/// y[i, j] = keep(i, j) ? x[i, j] / (1 - p) : 0, keep(i, j) = uniform(philox_word(key; row_ids[i], first_column + j)) >= p.
 /// x, y [n, columns]; row_ids int64 [n]. Its own backward: the same call on gradients. Philox4x32-10: kernels/base/philox.h.
 void dropout(Context&, const DropoutMask& mask, const Tensor& row_ids, const Tensor& x, const Tensor& y);
 

@@ -67,10 +67,8 @@ void RefBackend::dropout(Context&, const DropoutMask& mask, const Tensor& row_id
         const View<T> in(x), out(y);
         for (std::int64_t i = 0; i < in.rows(); ++i) {
             for (std::int64_t j = 0; j < in.columns(); ++j) {
-                // One counter an element, of whose four words the first is used.
                 const auto column = static_cast<std::uint64_t>(mask.first_column + j);
-                const auto words = philox(mask.key, static_cast<std::uint64_t>(ids[i]), column);
-                const bool keep = static_cast<double>(uniform01(words[0])) >= p;
+                const bool keep = static_cast<double>(uniform01(philox_word(mask.key, static_cast<std::uint64_t>(ids[i]), column))) >= p;
                 out.set(i, j, keep ? in(i, j) / (1.0 - p) : 0.0);
             }
         }

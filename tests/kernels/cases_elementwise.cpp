@@ -101,7 +101,7 @@ void add_dropout(std::vector<OpCase>& cases, const Matrix& s, double p, std::int
 /// p is the very number that one element draws: it is kept.
 void add_dropout_at_the_limit(std::vector<OpCase>& cases) {
     const std::uint64_t key = hash_name(std::string_view("limit")), row = 5;
-    const DropoutMask mask{key, uniform01(philox(key, row, 2)[0]), 0};
+    const DropoutMask mask{key, uniform01(philox_word(key, row, 2)), 0};
     cases.push_back({"dropout",
                      "dropout_at_the_limit",
                      {input("x", {1, 4}), {"row_ids", {1}, Kind::Int64, constant(static_cast<double>(row))}, output("y", {1, 4})},
