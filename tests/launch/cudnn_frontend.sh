@@ -47,8 +47,10 @@ check 'a user who builds' none "$missing" 'configured ' ''
 check 'a user without rights' none "$missing" 'configured ' '' --tests --no-install
 rm "$work/tools/pip3"
 check 'no pip' none "$missing" 'configured ' "going on without cuDNN's attention: pip3 is not here (Debian package python3-pip)" --tests
-mkdir -p "$work/checkout/build-test/cudnn-frontend/include" && : >"$work/checkout/build-test/cudnn-frontend/include/cudnn_frontend.h"
+mkdir -p "$work/checkout/build-test/cudnn-frontend/include" && echo "#" >"$work/checkout/build-test/cudnn-frontend/include/cudnn_frontend.h"
 check 'they are there' none "$missing" 'configured ' '' --tests
+there=$(PATH="$work/tools" "$work/checkout/launch/fetch-cudnn-frontend" "$work/checkout/build-test" 2>&1)
+[ "$there" = "$work/checkout/build-test/cudnn-frontend/include" ] || { echo "what is there is fetched again: $there"; failures=$((failures + 1)); }
 
 [ "$failures" -eq 0 ] && echo "cuDNN's frontend: all as expected"
 exit $((failures > 0))
