@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/attention_kernels.h"
 #include "kernels/base/backend.h"
 
 namespace tandem {
@@ -38,11 +39,12 @@ enum class Examine : std::uint8_t { Facts, FreeMemory };
 /// How a device is to be used.
 struct DeviceOptions {
     bool graphs = false;  ///< device.graphs: work that comes again is handed over as one
+    AttentionKernels attention = AttentionKernels::Auto;
 };
 
 struct BackendPlugin {
     const char* abi;  ///< first, so that a table of any version can be refused
-    /// Throws Error: Configuration where there is no such device, Run for what the device's library reports.
+    /// Throws Error: Configuration where there is no such device or no such attention, Run for what the device's library reports.
     std::unique_ptr<Backend> (*make)(int device, const DeviceOptions& options);
     /// Does not throw for what is wrong with the machine: that is in `failure`.
     PluginFacts (*examine)(Examine what);

@@ -5,6 +5,7 @@
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/backend_cuda.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/library_attention.h"
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/scratch.h"
 #include "kernels/cuda/stream.h"
@@ -57,8 +58,14 @@ void CudaBackend::attention(Context& ctx, const Attention& params, const Segment
     const auto shape = cuda::shape_of(op, params, segments, q, k);
     const cuda::AttentionInputs in{cuda::rows(op, q), cuda::rows(op, k), cuda::rows(op, v)};
     const auto out = cuda::rows(op, o);
+    const auto stream = cuda::queue(ctx.stream);
+    if (library_attention_) {
+        const ArenaScope scope(ctx.workspace);
+        const auto space = cuda::take_attention_library_space(ctx, q);
+        if (library_attention_->run(shape, in, out, lse.data<float>(), space, stream)) return;
+    }
     const auto launch = cuda::on_tensor_cores(shape, {in.q, in.k, in.v, out}) ? cuda::launch_attention : cuda::launch_plain_attention;
-    cuda::check(launch(shape, in, out, lse.data<float>(), cuda::queue(ctx.stream)), op, {q, k, v, o, lse});
+    cuda::check(launch(shape, in, out, lse.data<float>(), stream), op, {q, k, v, o, lse});
 }
 
 void CudaBackend::attention_backward(Context& ctx, const Attention& params, const Segments& segments, const Tensor& d_o, const Tensor& q,

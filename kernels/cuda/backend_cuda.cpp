@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/library_attention.h"
 #include "kernels/cuda/matrix_products.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/cuda/transfer.h"
@@ -14,14 +15,16 @@ CudaBackend::CudaBackend(int device, const DeviceOptions& options)
     : device_(device), graphs_(options.graphs ? std::make_unique<cuda::Graphs>() : nullptr) {
     cuda::select_device(device);
     products_ = cuda::make_matrix_products();
+    if (options.attention == AttentionKernels::Cudnn)
+        library_attention_ = std::make_unique<cuda::LibraryAttention>(cuda::make_attention_library(device));
 }
 
 CudaBackend::~CudaBackend() = default;
 
 std::string CudaBackend::description() const {
     const DeviceFacts facts = cuda::describe_device(device_);
-    return fmt::format("{} ({}, {:.1f} GiB), {}", facts.name, facts.architecture, static_cast<double>(facts.memory) / 0x1p30,
-                       cuda::found_versions());
+    return fmt::format("{} ({}, {:.1f} GiB), {}{}", facts.name, facts.architecture, static_cast<double>(facts.memory) / 0x1p30,
+                       cuda::found_versions(), library_attention_ ? ", attention forward by " + library_attention_->description() : "");
 }
 
 std::string CudaBackend::work_summary() const { return graphs_ ? cuda::to_text(graphs_->cache.counters()) : ""; }

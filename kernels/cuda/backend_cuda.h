@@ -12,13 +12,14 @@ namespace tandem {
 
 namespace cuda {
 struct Graphs;
+class LibraryAttention;
 class MatrixProducts;
 }  // namespace cuda
 
 class CudaBackend final : public Backend {
 public:
     /// Device number `device` of those that CUDA shows this process. Throws Configuration where there is no such device, or its
-    /// architecture is older than any that is compiled in.
+    /// architecture is older than any that is compiled in, or where cuDNN is asked for and missing.
     explicit CudaBackend(int device, const DeviceOptions& options = {});
     ~CudaBackend() override;
 
@@ -86,6 +87,7 @@ private:
     int device_;
     std::unique_ptr<cuda::Graphs> graphs_;  ///< null where they are off
     std::unique_ptr<cuda::MatrixProducts> products_;
+    std::unique_ptr<cuda::LibraryAttention> library_attention_;  ///< null: own kernels
 };
 
 }  // namespace tandem

@@ -43,6 +43,17 @@ inline TokenOrder take_token_order(Context& ctx, const Tensor& ids) {
     return {ctx.workspace.allocate("token ranks", DType::I32, {rank_parts(n), n}), ctx.workspace.allocate("token order", DType::I32, {n})};
 }
 
+/// Where attention is a library's: its lse [tokens, heads] of q [tokens, heads, d], and what it and its tables may take. Calls that need
+/// more go to own kernels, so that the plan holds for every version of the library.
+inline constexpr std::int64_t kAttentionLibraryWorkspace = std::int64_t{16} << 20U;
+struct AttentionLibrarySpace {
+    Tensor lse, rest;
+};
+inline AttentionLibrarySpace take_attention_library_space(Context& ctx, const Tensor& q) {
+    return {ctx.workspace.allocate("attention lse by tokens", DType::F32, {q.extent(0), q.extent(1)}),
+            ctx.workspace.allocate("attention library workspace", DType::U8, {kAttentionLibraryWorkspace})};
+}
+
 /// D [heads, tokens] of q [tokens, heads, d].
 inline Tensor take_attention_delta(Context& ctx, const Tensor& q) {
     return ctx.workspace.allocate("attention D", DType::F32, {q.extent(1), q.extent(0)});

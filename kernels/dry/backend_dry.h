@@ -3,6 +3,7 @@
 // itself on it, and so cannot drift from what a run allocates.
 #pragma once
 
+#include "kernels/base/attention_kernels.h"
 #include "kernels/base/backend.h"
 #include "kernels/dry/op_counts.h"
 
@@ -78,6 +79,6 @@ std::unique_ptr<DryBackend> make_dry_ref_backend();
 /// Models the cpu backend with `threads` threads on this processor.
 std::unique_ptr<DryBackend> make_dry_cpu_backend(int threads);
 /// Models the cuda backend; needs no GPU.
-std::unique_ptr<DryBackend> make_dry_cuda_backend();
+std::unique_ptr<DryBackend> make_dry_cuda_backend(AttentionKernels attention = AttentionKernels::Auto);
 
 }  // namespace tandem

@@ -15,7 +15,8 @@ struct CudaFiles {
 /// missing, where one of CUDA's libraries is missing, and as open_plugin does.
 [[nodiscard]] const BackendPlugin& open_cuda(const CudaFiles& files = {});
 
-/// A GPU as a device; as open_cuda, and Configuration where there is no GPU of this number or it is too old.
+/// A GPU as a device; as open_cuda, and Configuration where there is no GPU of this number, it is too old, or the options ask for what
+/// cannot be had.
 [[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(int device, const DeviceOptions& options = {}, const CudaFiles& files = {});
 
 }  // namespace tandem

@@ -97,6 +97,11 @@ void add_run_options(std::vector<Option>& table) {
         Words<DeviceBackend>{
             {"auto", DeviceBackend::Auto}, {"cpu", DeviceBackend::Cpu}, {"cuda", DeviceBackend::Cuda}, {"ref", DeviceBackend::Ref}},
         "where to compute; ref is the slow plain-loop definition of every operation, for checks");
+    device.choice(
+        "attention", &DeviceSection::attention,
+        Words<AttentionKernels>{{"auto", AttentionKernels::Auto}, {"own", AttentionKernels::Own}, {"cudnn", AttentionKernels::Cudnn}},
+        "whose attention a GPU computes; auto: own; cudnn: cuDNN's forward pass where it takes the case, after a check against own "
+        "kernels");
     device.optional("memory_limit", &DeviceSection::memory_limit, "bytes with a unit, such as 24GiB", "all",
                     "memory each rank may take, as on a card of that size", parse_bytes);
     device.integer("threads", &DeviceSection::threads, {1, 65536}, "auto",

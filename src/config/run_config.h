@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/base/attention_kernels.h"
 #include "kernels/base/dtype.h"
 #include "kernels/ops/four_bit_matrix.h"
 
@@ -139,7 +140,8 @@ struct DeviceSection {
     DeviceBackend backend = DeviceBackend::Auto;
     std::optional<std::uint64_t> memory_limit;  ///< bytes a rank
     std::optional<std::int64_t> threads;        ///< absent: the affinity's share
-    bool graphs = false;                        ///< with Cuda: repeated work as CUDA graphs
+    AttentionKernels attention = AttentionKernels::Auto;
+    bool graphs = false;  ///< with Cuda: repeated work as CUDA graphs
 };
 
 struct WatchdogSection {

@@ -97,10 +97,16 @@ RunConfig on_device(RunConfig config, const DevicePlace& place) {
 }
 
 Device make_device(const RunConfig& config, int threads, const DevicePlace& place) {
+    if (config.device.attention == AttentionKernels::Cudnn && place.backend != DeviceBackend::Cuda) {
+        fail(Failure::Configuration, "{}: device.attention = cudnn needs a GPU, and this is not computed on one (device.backend = {})",
+             config.origin("device.attention"), place.backend == DeviceBackend::Ref ? "ref" : "cpu");
+    }
     Device device;
     switch (place.backend) {
         case DeviceBackend::Ref: device.backend = make_ref_backend(); break;
-        case DeviceBackend::Cuda: device.backend = make_cuda_backend(place.gpu.device, {.graphs = config.device.graphs}); break;
+        case DeviceBackend::Cuda:
+            device.backend = make_cuda_backend(place.gpu.device, {.graphs = config.device.graphs, .attention = config.device.attention});
+            break;
         default: device.backend = make_cpu_backend(threads_of(config, threads)); break;
     }
     check_type(*device.backend, config);
@@ -116,7 +122,7 @@ void reserve_up_to(Device& device, std::size_t limit) { device.memory = std::mak
 
 DryDevice make_dry_device(const RunConfig& config, int threads) {
     auto backend = config.device.backend == DeviceBackend::Ref    ? make_dry_ref_backend()
-                   : config.device.backend == DeviceBackend::Cuda ? make_dry_cuda_backend()
+                   : config.device.backend == DeviceBackend::Cuda ? make_dry_cuda_backend(config.device.attention)
                                                                   : make_dry_cpu_backend(threads_of(config, threads));
     check_type(*backend, config);
     DryDevice dry{{}, backend.get()};

@@ -48,7 +48,7 @@ struct DevicePlace {
 [[nodiscard]] RunConfig on_device(RunConfig config, const DevicePlace& place);
 
 /// The backend without memory yet: reserve() follows. `threads`: what the launcher left to this rank; `place`: as place_on_device() found.
-/// Throws Configuration where the backend cannot compute in model.dtype.
+/// Throws Configuration where the backend cannot compute in model.dtype, or device.attention cannot be had.
 [[nodiscard]] Device make_device(const RunConfig& config, int threads, const DevicePlace& place);
 /// The same for one rank alone.
 [[nodiscard]] Device make_device(const RunConfig& config, int threads);

@@ -1,12 +1,15 @@
 // bench_cuda [DEVICE]: how fast the cuda backend is on this GPU. Products: with the algorithm that the backend uses, against the
-// fastest of the 16 that cuBLASLt proposes. Elementwise ops and copies: bytes a second. Times are the GPU's own (events), the
-// median of five batches; operands are random numbers, because products of zeros run faster than real ones.
+// fastest of the 16 that cuBLASLt proposes. Attention: own kernels, and cuDNN's where it is found. Elementwise ops and copies: bytes a
+// second. Times are the GPU's own (events), the median of five batches; operands are random numbers, because products of zeros run faster
+// than real ones.
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "kernels/base/philox.h"
@@ -14,6 +17,7 @@
 #include "kernels/cuda/native/lt_matmul.h"
 #include "kernels/cuda/native/toolkit_check.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/ops/attention.h"
 #include "kernels/ops/bias.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/matmul.h"
@@ -68,7 +72,8 @@ private:
 class Bench {
 public:
     explicit Bench(int device)
-        : backend_(device),
+        : device_(device),
+          backend_(device),
           memory_(backend_, MemoryKind::Activations, std::size_t{3} << 30U),
           workspace_(backend_, MemoryKind::Workspace, std::size_t{64} << 20U),
           stream_(backend_.make_stream()),
@@ -81,6 +86,7 @@ public:
         fmt::print("{}\n", backend_.description());
         products();
         bias();
+        attention();
         elementwise();
         copies();
         calls();
@@ -145,6 +151,62 @@ private:
         fmt::print("\nQwen2.5-7B q_proj with its bias: {:.4f} ms in one, {:.4f} ms in two\n", together * 1e3, apart * 1e3);
     }
 
+    /// The backend whose attention is cuDNN's, or null, having said why.
+    std::unique_ptr<CudaBackend> with_cudnn() const {
+        try {
+            return std::make_unique<CudaBackend>(device_, DeviceOptions{.attention = AttentionKernels::Cudnn});
+        } catch (const Error& error) {
+            fmt::print("\n{}\n", error.what());
+            return nullptr;
+        }
+    }
+
+    /// `count` samples of `length` tokens. TFLOP/s count the pairs of a query and a key that it sees.
+    void attend(const char* what, CudaBackend* cudnn, std::int64_t count, std::int64_t length, std::int64_t heads, std::int64_t kv_heads,
+                std::int64_t d, std::int64_t window) {
+        const ArenaScope scope(memory_);
+        std::vector<std::int32_t> host(static_cast<std::size_t>(count) + 1);
+        for (std::size_t i = 0; i < host.size(); ++i) host[i] = static_cast<std::int32_t>(static_cast<std::int64_t>(i) * length);
+        const Tensor offsets = memory_.allocate("bench offsets", DType::I32, {count + 1});
+        backend_.copy_from_host(*stream_, host.data(), offsets);
+        const Segments samples{offsets, offsets, length};
+        const Shape wide{count * length, heads, d}, narrow{count * length, kv_heads, d};
+        const DType type = DType::BF16;
+        const Tensor q = random(type, wide), k = random(type, narrow), v = random(type, narrow), d_o = random(type, wide);
+        const Tensor o = memory_.allocate("bench result", type, wide), dq = memory_.allocate("bench result", type, wide);
+        const Tensor dk = memory_.allocate("bench result", type, narrow), dv = memory_.allocate("bench result", type, narrow);
+        const Tensor lse = memory_.allocate("bench result", DType::F32, {heads, count * length});
+        const Attention params{1.0 / std::sqrt(static_cast<double>(d)), window};
+        const auto forward = [&](CudaBackend& backend) {
+            Context ctx{backend, *stream_, workspace_};
+            return timer_.seconds([&] { ops::attention(ctx, params, samples, q, k, v, o, lse); });
+        };
+        const double own = forward(backend_);
+        const double back = timer_.seconds([&] { ops::attention_backward(ctx_, params, samples, d_o, q, k, v, o, lse, dq, dk, dv); });
+        double other = std::numeric_limits<double>::quiet_NaN();
+        try {
+            if (cudnn != nullptr) other = forward(*cudnn);
+        } catch (const Error& error) {
+            fmt::print("{}\n", error.what());
+        }
+        const auto w = static_cast<double>(window > 0 ? std::min(window, length) : length), n = static_cast<double>(length);
+        const double pairs = static_cast<double>(count * heads * d) * (w * (w + 1) / 2 + (n - w) * w);
+        fmt::print("{:<34} {:>2} x {:>5} {:>10.4f} {:>10.1f} {:>10.4f} {:>10.1f} {:>10.1f} {:>6.2f}\n", what, count, length, own * 1e3,
+                   4 * pairs / own / 1e12, back * 1e3, 10 * pairs / back / 1e12, 4 * pairs / other / 1e12, other / own);
+    }
+
+    void attention() {
+        const auto cudnn = with_cudnn();
+        fmt::print("\n{:<42} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6}\n", "attention, bf16", "forward ms", "TFLOP/s", "back ms", "TFLOP/s",
+                   "cuDNN's", "share");
+        attend("8B: 32 heads over 8, 128 wide", cudnn.get(), 1, 8192, 32, 8, 128, 0);
+        attend("8B", cudnn.get(), 4, 2048, 32, 8, 128, 0);
+        attend("8B", cudnn.get(), 32, 256, 32, 8, 128, 0);
+        attend("8B, window of 1024", cudnn.get(), 1, 8192, 32, 8, 128, 1024);
+        attend("7B: 28 heads over 4, 128 wide", cudnn.get(), 4, 2048, 28, 4, 128, 0);
+        attend("135M: 9 heads over 3, 64 wide", cudnn.get(), 8, 1024, 9, 3, 64, 0);
+    }
+
     void rate(const char* what, double bytes, const std::function<void()>& run) {
         const double seconds = timer_.seconds(run);
         fmt::print("{:<44} {:>10.4f} {:>10.1f}\n", what, seconds * 1e3, bytes / seconds / 1e9);
@@ -192,6 +254,7 @@ private:
                    microseconds([&] { ops::matmul(ctx_, x, y, z); }));
     }
 
+    int device_;
     CudaBackend backend_;
     Arena memory_;
     Arena workspace_;

@@ -19,6 +19,9 @@ struct Case {
 const Arguments kShort = {"--training.max_steps", "3"};
 const Arguments kQuantised = kShort + Arguments{"--optimizer.name", "adamw_8bit"};
 
+/// A made-up library in the place of cuDNN (tests/support/emulator/attention_library.h).
+const Arguments kLibrary = {"--device.attention", "cudnn"};
+
 const Case kCases[] = {
     {{"lora_dropout_fp32", "llama_gqa", "lora", "cpu", "fp32", kShort + Arguments{"--lora.dropout", "0.1"}},
      {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}, {"tensor2", 2, {"--parallel.tensor", "2"}}},
@@ -26,12 +29,12 @@ const Case kCases[] = {
     {{"full_tied_fp32", "llama_tied", "full", "cpu", "fp32", kShort},
      {{"recomputed", 0, {"--training.recompute", "full"}}, {"data2", 2, {}}},
      true},
-    {{"full_bias_bf16", "qwen2_bias", "full", "cpu", "bf16", kShort}, {{"one", 0, {}}}},
+    {{"full_bias_bf16", "qwen2_bias", "full", "cpu", "bf16", kShort}, {{"one", 0, {}}, {"library", 0, kLibrary}}, true},
     {{"full_qk_norm_paged_bf16", "qwen3_norm", "full", "cpu", "bf16", kShort + Arguments{"--optimizer.name", "paged_adamw_8bit"}},
      {{"one", 0, {}}}},
     {{"lora_window_bf16", "mistral_window", "lora", "cpu", "bf16",
       kShort + Arguments{"--data.packing", "true", "--training.global_batch_size", "4"}},
-     {{"one", 0, {}}, {"data2", 2, {}}}},
+     {{"one", 0, {}}, {"data2", 2, {}}, {"library_data2", 2, kLibrary}}},
     {{"qlora_bf16", "llama_gqa", "qlora", "cpu", "bf16", kQuantised},
      {{"one", 0, {}}, {"pipeline2", 2, {"--parallel.pipeline", "2"}}},
      true},
@@ -70,6 +73,8 @@ TEST_P(Emulated, LearnsWhatTheCpuLearns) {
         if (run.code != 0) continue;
         EXPECT_NE(run.out.find("emulated GPU"), std::string::npos) << run.out;
         EXPECT_EQ(run.out.find("transport: staged (") != std::string::npos, layout.ranks > 1) << run.out;
+        EXPECT_EQ(run.out.find("attention forward by emulated attention library") != std::string::npos, layout.options == kLibrary)
+            << run.out;
         const Trained got = read_trained(subject, output);
         expect_alike(subject, got, want, bounds_between_backends(subject));
         if (!GetParam().graphs) continue;

@@ -16,6 +16,11 @@ std::unique_ptr<Backend> emulated(emulator::Order order, const DeviceOptions& op
 
 std::vector<Candidate> candidates() {
     return {{"emulated", [] { return emulated(emulator::Order::Forward, {}); }, {DType::F32, DType::BF16, DType::F16}},
+            {"emulated_library",
+             [] { return emulated(emulator::Order::Forward, {.attention = AttentionKernels::Cudnn}); },
+             {DType::BF16},
+             [] { return ""; },
+             "attention"},
             // Results that depend on which thread comes first show here, and operands that are gone before a call is passed on.
             {"emulated_shuffled", [] { return emulated(emulator::Order::Shuffled, {.graphs = true}); }, {DType::BF16}}};
 }

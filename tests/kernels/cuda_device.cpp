@@ -27,6 +27,19 @@ std::string why_no_cuda() {
     return reason;
 }
 
-std::unique_ptr<Backend> make_cuda() { return make_cuda_backend(0, {}, files()); }
+std::unique_ptr<Backend> make_cuda(const DeviceOptions& options) { return make_cuda_backend(0, options, files()); }
+
+std::string why_no_cudnn() {
+    static const std::string reason = [] {
+        if (std::string no_cuda = why_no_cuda(); !no_cuda.empty()) return no_cuda;
+        try {
+            static_cast<void>(make_cuda({.attention = AttentionKernels::Cudnn}));
+            return std::string();
+        } catch (const Error& error) {
+            return fmt::format("no cuDNN to test: {}", error.what());
+        }
+    }();
+    return reason;
+}
 
 }  // namespace tandem::test

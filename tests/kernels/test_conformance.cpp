@@ -24,7 +24,8 @@ std::vector<Row> rows() {
     std::vector<Row> all;
     for (const auto& candidate : candidates())
         for (const auto type : candidate.types)
-            for (const auto& op_case : op_cases()) all.push_back({candidate, type, &op_case});
+            for (const auto& op_case : op_cases())
+                if (candidate.op.empty() || candidate.op == op_case.op) all.push_back({candidate, type, &op_case});
     return all;
 }
 

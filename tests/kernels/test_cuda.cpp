@@ -52,6 +52,12 @@ void expect_rounding(Device& device, DType narrow) {
 
 }  // namespace
 
+/// Which one launch/gpu-check's report is about; its cases are among those of test_conformance.cpp.
+TEST_F(Cuda, HasCudnn) {
+    if (const auto reason = why_no_cudnn(); !reason.empty()) GTEST_SKIP() << reason;
+    fmt::print("{}\n", make_cuda({.attention = AttentionKernels::Cudnn})->description());
+}
+
 TEST_F(Cuda, SaysWhatItIs) {
     const auto backend = make_cuda();
     EXPECT_EQ(backend->name(), "cuda");

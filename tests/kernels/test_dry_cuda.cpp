@@ -12,13 +12,17 @@ namespace {
 struct Row {
     DType type;
     const OpCase* op_case;
+    AttentionKernels attention = AttentionKernels::Auto;
 };
 
 /// What an op takes may depend on its sizes and its type: every case, in fp32 and one 16-bit type.
 std::vector<Row> rows() {
     std::vector<Row> all;
     for (const DType type : {DType::F32, DType::BF16, DType::F16})
-        for (const auto& op_case : op_cases()) all.push_back({type, &op_case});
+        for (const auto& op_case : op_cases()) {
+            all.push_back({type, &op_case});
+            if (op_case.op == "attention" && type == DType::BF16) all.push_back({type, &op_case, AttentionKernels::Cudnn});
+        }
     return all;
 }
 
@@ -35,13 +39,15 @@ std::pair<std::size_t, std::size_t> workspace_of(Backend& backend, const Row& ro
 }  // namespace
 
 TEST_P(DryCuda, TakesTheWorkspaceOfTheRealRun) {
-    CudaBackend cuda(0);
-    const auto dry = make_dry_cuda_backend();
+    CudaBackend cuda(0, {.attention = GetParam().attention});
+    const auto dry = make_dry_cuda_backend(GetParam().attention);
     EXPECT_EQ(workspace_of(*dry, GetParam()), workspace_of(cuda, GetParam()));
     EXPECT_EQ(dry->name(), cuda.name());
 }
 
-INSTANTIATE_TEST_SUITE_P(, DryCuda, testing::ValuesIn(rows()),
-                         [](const auto& row) { return std::string(name(row.param.type)) + "_" + row.param.op_case->name; });
+INSTANTIATE_TEST_SUITE_P(, DryCuda, testing::ValuesIn(rows()), [](const auto& row) {
+    return std::string(name(row.param.type)) + "_" + row.param.op_case->name +
+           (row.param.attention == AttentionKernels::Cudnn ? "_library" : "");
+});
 
 }  // namespace tandem::test

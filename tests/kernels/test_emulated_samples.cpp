@@ -14,8 +14,9 @@ using Offsets = std::vector<double>;
 enum class Pass { Forward, Backward };
 
 /// What reading the results of 3 queries and 3 keys divided like this says.
-std::string outcome(Pass pass, DType type, const Offsets& q_offsets, const Offsets& k_offsets, std::int64_t longest) {
-    Device device(std::make_unique<CudaBackend>(0));
+std::string outcome(Pass pass, DType type, const Offsets& q_offsets, const Offsets& k_offsets, std::int64_t longest,
+                    AttentionKernels attention = AttentionKernels::Auto) {
+    Device device(std::make_unique<CudaBackend>(0, DeviceOptions{.attention = attention}));
     const Shape count{static_cast<std::int64_t>(q_offsets.size())}, shape{3, 1, 8};
     const Segments s{device.tensor(count, DType::I32, q_offsets), device.tensor(count, DType::I32, k_offsets), longest};
     const Tensor x = device.random(shape, type, 1), y = device.filled(shape, type, 0), lse = device.filled({1, 3}, DType::F32, 0);
@@ -52,6 +53,22 @@ TEST_P(EmulatedSamples, ImpossibleOnesEndTheLaunch) {
         expect_refused(pass, {0, 1, 3}, {0, 1, 3}, 1);   // longer than declared
     }
     EXPECT_NE(outcome(Pass::Forward, GetParam(), {0}, {0}, 0), "");  // no sample has these tokens
+}
+
+TEST_P(EmulatedSamples, BeforeALibraryHasThemToo) {
+    const auto by_library = [](const Offsets& q, const Offsets& k, std::int64_t longest) {
+        return outcome(Pass::Forward, GetParam(), q, k, longest, AttentionKernels::Cudnn);
+    };
+    EXPECT_EQ(by_library({0, 1, 3}, {0, 1, 3}, 2), "");
+    for (const auto& [q, k, longest] : {std::tuple<Offsets, Offsets, std::int64_t>{{0, 1, 2}, {0, 1, 3}, 2},
+                                        {{0, 1, 3}, {0, 2, 3}, 2},  // as many in all, not in each
+                                        {{0, 4, 3}, {0, 4, 3}, 4},
+                                        {{0, -1, 3}, {0, -1, 3}, 4},
+                                        {{0, 1, 9}, {0, 1, 9}, 8},
+                                        {{0, 1, 3}, {0, 1, 3}, 1}}) {
+        const std::string text = by_library(q, k, longest);
+        EXPECT_NE(text.find("the kernel gave up"), std::string::npos) << text;
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(, EmulatedSamples, testing::Values(DType::F32, DType::BF16),

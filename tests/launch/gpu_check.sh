@@ -50,9 +50,18 @@ stand_in golden_cuda_test <<<'echo golden; [ ! -e "$0.skips" ] || echo "[  SKIPP
 stand_in walk <<<'echo "walked on $CUDA_VISIBLE_DEVICES: $*"'
 check 1 'tests were skipped' "$work/libraries"
 stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."; exit 1'
-check 1 'FAILED: Tests of the CUDA part; 7 tests passed' "$work/libraries"
-stand_in test_cuda <<<'echo "[  PASSED  ] 7 tests."'
+check 1 'FAILED: Tests of the CUDA part; cuDNN; 7 tests passed' "$work/libraries"
+stand_in test_cuda <<<'case $2 in *=-*) ;; *HasCudnn) echo "a card, attention forward by cuDNN 9.99.9" ;; *) echo "cuDNN: $2"; [ ! -e "$0.cudnn_fails" ] || exit 1 ;; esac
+echo "[  PASSED  ] 7 tests."'
 check 0 '7 tests passed; everything that was run succeeded' "$work/libraries"
+for part in 'attention forward by cuDNN 9.99.9' 'cuDNN: --gtest_filter=*cuda_cudnn*'; do
+    grep -qF -- "$part" "$work/report.md" || complain "the report lacks '$part'"
+done
+touch "$bundle/build/test_cuda.cudnn_fails"
+check 1 "FAILED: Tests of cuDNN's attention; 7 tests passed" "$work/libraries"
+stand_in test_cuda <<<'[ "$2" != "--gtest_filter=*HasCudnn" ] || printf "%s\n" "no cuDNN to test: libcudnn.so.9 is not here" "[  SKIPPED ] 1 test"
+echo "[  PASSED  ] 7 tests."'
+check 0 "cuDNN's attention is not tested: libcudnn.so.9 is not here" "$work/libraries"
 for part in 'trained: parity' 'trained: speed' 'trained: large' 'what doctor says' '123 TFLOP/s' '| system |' './build/bench_cuda' \
     'ops: --backend cuda --shape llama3-8b 4096' ': --backend cuda --models' 'under memcheck: --gtest_filter' 'under racecheck' 'under synccheck' \
     'under initcheck' 'transformers + peft are left out'; do

@@ -32,7 +32,7 @@ while read -r name; do
 done < <(sed -n 's/^ *find_package(\([A-Za-z0-9_]*\)[ )].*/\1/p' CMakeLists.txt tests/CMakeLists.txt)
 
 # Wrong words.
-for script in launch/build launch/quickstart launch/bundle launch/gpu-check launch/gpu-train launch/slurm-test launch/train-30b; do
+for script in launch/build launch/quickstart launch/bundle launch/fetch-cudnn-frontend launch/gpu-check launch/gpu-train launch/slurm-test launch/train-30b; do
     "$script" --frobnicate >/dev/null 2>&1
     [ $? -eq 2 ] || complain "$script --frobnicate: exit code is not 2"
     "$script" --help | grep -q "^usage: $script" || complain "$script --help does not say how it is used"

@@ -35,6 +35,13 @@ void DryCudaBackend::rmsnorm_backward(Context& ctx, const RmsNorm& norm, const T
     if (dw) cuda::take_norm_gradient_sums(ctx, x);
 }
 
+void DryCudaBackend::attention(Context& ctx, const Attention& params, const Segments& segments, const Tensor& q, const Tensor& k,
+                               const Tensor& v, const Tensor& o, const Tensor& lse) {
+    DryBackend::attention(ctx, params, segments, q, k, v, o, lse);
+    const ArenaScope scope(ctx.workspace);
+    if (attention_ == AttentionKernels::Cudnn) cuda::take_attention_library_space(ctx, q);
+}
+
 void DryCudaBackend::attention_backward(Context& ctx, const Attention& params, const Segments& segments, const Tensor& d_o, const Tensor& q,
                                         const Tensor& k, const Tensor& v, const Tensor& o, const Tensor& lse, const Tensor& dq,
                                         const Tensor& dk, const Tensor& dv) {
@@ -63,6 +70,6 @@ void DryCudaBackend::sum_of_squares(Context& ctx, const Tensor& x, const Tensor&
     cuda::take_squares_parts(ctx, x.elements());
 }
 
-std::unique_ptr<DryBackend> make_dry_cuda_backend() { return std::make_unique<DryCudaBackend>(); }
+std::unique_ptr<DryBackend> make_dry_cuda_backend(AttentionKernels attention) { return std::make_unique<DryCudaBackend>(attention); }
 
 }  // namespace tandem

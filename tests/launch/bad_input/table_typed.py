@@ -60,6 +60,7 @@ CASES = [
     typed("layout: micro above global", "--training.micro_batch_size 4", "micro_batch_size = 4", "global_batch_size = 2"),
     typed("layout: more ranks than there are", "--parallel.data 3", "parallel.data", "start 3"),
     typed("layout: stages", "--parallel.layers 1,1", "parallel.layers = 1,1", "has 2 of the 1"),
+    typed("value: a GPU's attention on cpu", "--device.attention cudnn --device.backend cpu", "device.attention = cudnn", "needs a GPU"),
     typed("fp64 on cpu", "--model.dtype fp64 --device.backend cpu", "model.dtype = fp64", "device.backend = ref"),
     typed("target that is not there", "--lora.target_modules q_prj", "'q_prj'", "q_proj"),
     typed("all-linear and more", "--lora.target_modules all-linear,q_proj", "all-linear"),

@@ -1,0 +1,39 @@
+// Attention of a library, cuDNN's, beside the own kernels: the forward pass over packed samples, nothing else. Implemented by
+// kernels/cuda/native/cudnn/, or by not_built.cpp there, and in the emulator of the tests.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/cuda/attention_library.cuh"
+
+namespace tandem::cuda {
+
+struct AttentionCall {
+    const void *q, *k, *v;
+    void* o;
+    float* lse;  ///< [tokens, heads], natural logarithms
+    AttentionTables tables;
+    void* workspace;  ///< of Prepared::workspace bytes, aligned to 256
+};
+
+class AttentionLibrary {
+public:
+    virtual ~AttentionLibrary() = default;
+    [[nodiscard]] virtual std::string description() const = 0;  ///< "cuDNN 9.19.0"
+
+    struct Prepared {
+        std::size_t workspace = 0;  ///< bytes
+        std::string refusal;        ///< why the library does not take such calls; empty where it does
+    };
+    /// May take seconds.
+    [[nodiscard]] virtual Prepared prepare(const AttentionPlan& plan) = 0;
+    /// Enqueues a call of a plan that was prepared, on the device's own stream. Throws Run for what the library reports.
+    virtual void run(const AttentionPlan& plan, const AttentionCall& call, NativeStream stream) = 0;
+};
+
+/// For the device that is selected, number `device`. Throws Configuration, saying what to do, where the library is missing, too old, or
+/// tandem was built without it.
+std::unique_ptr<AttentionLibrary> make_attention_library(int device);
+
+}  // namespace tandem::cuda
