@@ -1,7 +1,7 @@
 // What `tandem doctor` says about GPUs.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace tandem {

@@ -1,7 +1,7 @@
 // The one exception type of tandem, and the exit code that each kind of failure ends the program with.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>

@@ -1,6 +1,7 @@
 #include "src/config/load.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "kernels/base/error.h"
 #include "src/config/check.h"

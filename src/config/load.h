@@ -1,7 +1,7 @@
 // From a file and a command line to a checked RunConfig.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>

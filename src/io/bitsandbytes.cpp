@@ -1,5 +1,7 @@
 #include "src/io/bitsandbytes.h"
 
+#include <fmt/ranges.h>
+
 #include <cmath>
 
 #include "kernels/quant/four_bit.h"

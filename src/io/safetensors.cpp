@@ -1,5 +1,7 @@
 #include "src/io/safetensors.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <bit>
 #include <set>

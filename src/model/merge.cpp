@@ -125,7 +125,7 @@ private:
     }
 
     void write_config(const fs::path& directory) const {
-        Json config = model_.source;
+        Json config = *model_.source;
         config.erase("quantization_config");
         if (settings_.dtype) config[config.contains("dtype") ? "dtype" : "torch_dtype"] = torch_name(*settings_.dtype);
         write_json_file(directory / "config.json", config);

@@ -175,7 +175,7 @@ ModelConfig parse_model_config(const json& json, const path& file) {
     if (!json.is_object()) fail(Failure::Input, "{}: expected a JSON object", file.string());
     const Reader config(json, file);
     ModelConfig m;
-    m.source = json;
+    m.source = std::make_shared<const nlohmann::json>(json);
     m.model_type = parse_family(config);
     m.hidden = config.count("hidden_size");
     m.layers = config.count("num_hidden_layers");

@@ -3,11 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "kernels/ops/types.h"
 #include "src/model/quantization.h"
@@ -41,7 +42,7 @@ struct ModelConfig {
     RopeConfig rope;
     double initializer_range = 0.02;
     std::optional<QuantizationSpec> quantization;  ///< of the weights in the model's files
-    nlohmann::json source;                         ///< config.json as read: copied into what a run leaves behind
+    std::shared_ptr<const nlohmann::json> source;  ///< config.json as read: copied into what a run leaves behind
 
     [[nodiscard]] std::int64_t query_width() const { return heads * head_dim; }
     [[nodiscard]] std::int64_t kv_width() const { return kv_heads * head_dim; }

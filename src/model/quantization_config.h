@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "src/model/model_config.h"
 

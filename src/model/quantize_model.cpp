@@ -98,7 +98,7 @@ private:
 };
 
 void write_config(const ModelConfig& model, const QuantizationSpec& spec, DType compute, const fs::path& directory) {
-    Json config = model.source;
+    Json config = *model.source;
     config["quantization_config"] = quantization_config_json(spec, compute, model);
     write_json_file(directory / "config.json", config);
 }

@@ -1,7 +1,7 @@
 // The answer of `tandem plan`: memory by kind, time by cause, whether it fits and what would make it fit.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "src/plan/capacity.h"

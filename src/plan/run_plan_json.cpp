@@ -1,5 +1,6 @@
 // `tandem plan --json`: the fields are the public interface; some may be added, none renamed.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "src/plan/run_plan.h"
 

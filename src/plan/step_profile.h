@@ -1,7 +1,7 @@
 // The trainer's own step, timed: whole, and op by op, beside what this machine can do at most.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "kernels/dry/op_counts.h"

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "src/config/units.h"
 #include "src/plan/step_profile.h"

@@ -1,6 +1,7 @@
 #include "src/tokenizer/assistant_spans.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "kernels/base/error.h"
 

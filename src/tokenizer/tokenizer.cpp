@@ -1,5 +1,6 @@
 #include "src/tokenizer/tokenizer.h"
 
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <limits>

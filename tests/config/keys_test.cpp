@@ -1,5 +1,6 @@
 // Things that hold for every row of the option table, whatever the row.
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "src/config/option_table.h"

@@ -1,6 +1,8 @@
 // What bitsandbytes makes of the same numbers, to the bit: golden/quantization.txt, written by make_quant_golden.py.
 #include <gtest/gtest.h>
 
+#include <fmt/ranges.h>
+
 #include <cmath>
 #include <fstream>
 #include <sstream>

@@ -52,7 +52,7 @@ TEST(StoredBlocks, ConfigIsWhatTransformersWrites) {
          {std::pair("nf4_nested", DType::BF16), std::pair("fp4_nested", DType::F32), std::pair("fp4", DType::F32)}) {
         const ModelConfig model = load_model_config(kGolden / variant);
         const auto found = quantization_config_json(*model.quantization, compute, model);
-        EXPECT_EQ(found, model.source.at("quantization_config")) << variant;
+        EXPECT_EQ(found, model.source->at("quantization_config")) << variant;
     }
     // A name that transformers takes for less than tandem does: every layer by its path.
     ModelConfig model = load_model_config(kGolden / "nf4");

@@ -1,5 +1,7 @@
 #include "src/tokenizer/jinja/template.h"
 
+#include <nlohmann/json.hpp>
+
 #include "src/tokenizer/jinja/ast.h"
 #include "src/tokenizer/jinja/builtins.h"
 #include "src/tokenizer/jinja/parser.h"
