@@ -20,7 +20,7 @@ int given_back_running = 0;  ///< groups given back before that
 /// A transport that works, but for what a test makes of it.
 class Broken final : public test::DelayedCommunicator {
 public:
-    enum class How { Not, SumsWrong, SendsWrong, Throws };
+    enum class How { Not, SumsWrong, SumsWrongEverywhere, SendsWrong, Throws };
     Broken(std::unique_ptr<Communicator> group, How how) : DelayedCommunicator(std::move(group), {.longest = {}}), how_(how) {}
     ~Broken() override {
         if (aborts == 0 && std::uncaught_exceptions() == 0) ++given_back_running;
@@ -34,7 +34,7 @@ public:
     void all_reduce(Stream& s, const Tensor& x) override {
         if (how_ == How::Throws) fail(Failure::Run, "the link is down");
         DelayedCommunicator::all_reduce(s, x);
-        if (how_ == How::SumsWrong && rank() == size() - 1) x.data<float>()[x.elements() - 1] += 1;
+        if (how_ == How::SumsWrongEverywhere || (how_ == How::SumsWrong && rank() == size() - 1)) x.data<float>()[x.elements() - 1] += 1;
     }
     void recv(Stream& s, const Tensor& x, int peer, int tag) override {
         DelayedCommunicator::recv(s, x, peer, tag);
@@ -150,6 +150,28 @@ TEST_F(TransportTest, ACheckThatFailsLeavesTheDevicesMemoryAlone) {
     Broken group(test_world().split(0, test_world().rank()), Broken::How::Throws);
     EXPECT_THROW(static_cast<void>(verify_transport(device, *stream, group)), Error);
     EXPECT_EQ(device.given_back, 0);
+}
+
+TEST_F(TransportTest, EveryGroupOfAMeshIsProvedAndTheOneThatIsWrongIsNamed) {
+    const int ranks = test_world().size();
+    const auto prove = [&](Broken::How broken, const MeshIndex& sizes) {
+        Broken world(test_world().split(0, test_world().rank()), broken);
+        Mesh mesh(world, sizes);
+        prove_groups(*backend_, *stream_, mesh, {.pipeline = true});
+    };
+    const MeshIndex data{.data = ranks, .tensor = 1, .pipeline = 1}, tensor{.data = 1, .tensor = ranks, .pipeline = 1};
+    EXPECT_NO_THROW(prove(Broken::How::Not, data));
+    EXPECT_NO_THROW(prove(Broken::How::Not, {.data = 1, .tensor = 1, .pipeline = ranks}));
+    if (ranks == 1) return;
+    for (const auto& [sizes, name] : {std::pair(data, "data-parallel"), std::pair(tensor, "tensor-parallel")}) {
+        try {
+            prove(Broken::How::SumsWrongEverywhere, sizes);
+            ADD_FAILURE() << "a wrong sum was taken for right";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.failure(), Failure::Run);
+            EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
+        }
+    }
 }
 
 TEST_F(TransportTest, ThePartThatHoldsTransportsIsOfThisBuild) {
