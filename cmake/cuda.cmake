@@ -1,11 +1,7 @@
 # TANDEM_CUDA: on builds libtandem_cuda.so and fails where it cannot; auto builds it where there is a toolkit; off does not.
 # Sets TANDEM_CUDA_FOUND. The program is the same in all three: it looks for the shared object at run time (docs/gpu.md).
-set(TANDEM_CUDA auto CACHE STRING "build the CUDA part: auto, on or off")
-set_property(CACHE TANDEM_CUDA PROPERTY STRINGS auto on off)
-string(TOLOWER "${TANDEM_CUDA}" wish)
-if(NOT wish MATCHES "^(auto|on|off)$")
-  message(FATAL_ERROR "TANDEM_CUDA is ${TANDEM_CUDA}: auto, on or off")
-endif()
+include(${CMAKE_CURRENT_LIST_DIR}/wish.cmake)
+tandem_wish(wish TANDEM_CUDA "build the CUDA part")
 
 set(TANDEM_CUDA_FOUND OFF)
 set(obstacle "")

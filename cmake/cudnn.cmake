@@ -1,11 +1,7 @@
 # TANDEM_CUDNN: on compiles cuDNN's attention into the CUDA part and fails where it cannot; auto does it where there are the headers of
 # cuDNN and of its C++ frontend; off does not. Sets TANDEM_CUDNN_FOUND. The library itself is opened at run time.
-set(TANDEM_CUDNN auto CACHE STRING "build cuDNN's attention into the CUDA part: auto, on or off")
-set_property(CACHE TANDEM_CUDNN PROPERTY STRINGS auto on off)
-string(TOLOWER "${TANDEM_CUDNN}" wish)
-if(NOT wish MATCHES "^(auto|on|off)$")
-  message(FATAL_ERROR "TANDEM_CUDNN is ${TANDEM_CUDNN}: auto, on or off")
-endif()
+include(${CMAKE_CURRENT_LIST_DIR}/wish.cmake)
+tandem_wish(wish TANDEM_CUDNN "build cuDNN's attention into the CUDA part")
 
 set(TANDEM_CUDNN_FOUND OFF)
 if(wish STREQUAL off)

@@ -15,8 +15,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json describe(const DeviceFacts& device) {
-    return {{"name", device.name},       {"architecture", device.architecture},       {"memory_bytes", device.memory},
-            {"free_bytes", device.free}, {"multiprocessors", device.multiprocessors}, {"compiled", device.compiled},
+    return {{"name", device.name},
+            {"architecture", device.architecture},
+            {"memory_bytes", device.memory},
+            {"free_bytes", device.free},
+            {"multiprocessors", device.multiprocessors},
+            {"compiled", device.compiled},
+            {"attention", device.library_attention.empty() ? "own" : device.library_attention},
             {"failure", device.failure}};
 }
 
@@ -31,12 +36,14 @@ Json examine_cuda() {
                   {"usable", false},
                   {"built_with", nullptr},
                   {"found", nullptr},
+                  {"attention_library", nullptr},
                   {"devices", Json::array()}};
     try {
         const BackendPlugin& plugin = open_cuda(files);
         const PluginFacts found = plugin.examine(Examine::FreeMemory);
         facts["built_with"] = found.built_with;
         facts["found"] = found.found;
+        if (!found.attention_library.empty()) facts["attention_library"] = found.attention_library;
         for (const DeviceFacts& device : found.devices) facts["devices"].push_back(describe(device));
         const auto starts = [](const DeviceFacts& device) { return device.failure.empty(); };
         facts["usable"] = found.failure.empty() && std::any_of(found.devices.begin(), found.devices.end(), starts);
@@ -63,9 +70,13 @@ std::string cuda_text(const Json& facts, const std::string& indent) {
             out += "does not start: " + failure;
             continue;
         }
-        out += fmt::format("{:.1f} of {:.1f} GiB free, {} multiprocessors", device["free_bytes"].get<double>() / 0x1p30,
-                           device["memory_bytes"].get<double>() / 0x1p30, device["multiprocessors"].get<int>());
+        const auto attention = device["attention"].get<std::string>();
+        out += fmt::format("{:.1f} of {:.1f} GiB free, {} multiprocessors, attention by {}", device["free_bytes"].get<double>() / 0x1p30,
+                           device["memory_bytes"].get<double>() / 0x1p30, device["multiprocessors"].get<int>(),
+                           attention == "own" ? "own kernels" : attention);
     }
+    if (const Json& library = facts["attention_library"]; library.is_string())
+        out += fmt::format("\n{}cuDNN: {}", indent, library.get<std::string>());
     return out;
 }
 

@@ -15,6 +15,7 @@
 #include "src/engine/transport.h"
 #include "src/io/json.h"
 #include "src/model/not_finite.h"
+#include "src/plan/capacity.h"
 #include "src/plan/library_memory.h"
 #include "src/train/evaluate.h"
 #include "src/train/run_log.h"

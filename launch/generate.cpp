@@ -16,6 +16,7 @@
 #include "src/engine/transport.h"
 #include "src/io/json.h"
 #include "src/io/model_directory.h"
+#include "src/plan/capacity.h"
 #include "src/plan/generation_plan.h"
 #include "src/plan/library_memory.h"
 #include "src/tokenizer/chat_template.h"
@@ -150,6 +151,8 @@ int generate_text(Runtime& runtime, const std::vector<std::string>& arguments) {
     if (request.quantization.type == "none" && !stray.empty() && !line.given("quantization.type"))
         fail(Failure::Configuration, "--{}: needs --quantization.type nf4 or fp4", stray);
     if (request.quantization.type != "none") request.quantization.apply(line, request.config.quantization);
+    // A plan of cuDNN's for each length of a prompt takes longer to prepare than it saves.
+    request.config.device.attention = AttentionKernels::Own;
     request.config.device.backend = backend == "cpu" ? DeviceBackend::Cpu : backend == "cuda" ? DeviceBackend::Cuda : DeviceBackend::Auto;
     for (const auto* key :
          {"parallel.tensor", "parallel.pipeline", "quantization.type", "quantization.double_quant", "quantization.block_size"}) {

@@ -21,8 +21,9 @@ struct DeviceFacts {
     std::size_t memory = 0;    ///< bytes
     std::size_t free = 0;      ///< bytes, now; 0 where it was not asked for
     int multiprocessors = 0;
-    bool compiled = false;  ///< machine code for this architecture is in the shared object
-    std::string failure;    ///< why it does not start (Examine::FreeMemory): broken, or another program's alone; else empty
+    std::string library_attention;  ///< "cuDNN 9.19.0": whose attention this card is best served by; empty: own kernels
+    bool compiled = false;          ///< machine code for this architecture is in the shared object
+    std::string failure;            ///< why it does not start (Examine::FreeMemory): broken, or another program's alone; else empty
 };
 
 /// What a shared object was built with and what it finds on this machine.
@@ -31,6 +32,7 @@ struct PluginFacts {
     std::string found;       ///< "driver for CUDA 13.0 (580.159.03), cuBLASLt 13.1.0"
     std::string failure;     ///< why no device can be used; empty where one can
     std::vector<DeviceFacts> devices;
+    std::string attention_library = {};  ///< "cuDNN 9.19.0", or why there is none; empty where nobody wanted to know
 };
 
 /// Asking for free memory makes this process take some hundred MiB of every card, until it ends.
@@ -39,7 +41,7 @@ enum class Examine : std::uint8_t { Facts, FreeMemory };
 /// How a device is to be used.
 struct DeviceOptions {
     bool graphs = false;  ///< device.graphs: work that comes again is handed over as one
-    AttentionKernels attention = AttentionKernels::Auto;
+    AttentionKernels attention = AttentionKernels::Own;
 };
 
 struct BackendPlugin {

@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
+#include "kernels/base/plugin.h"
 #include "kernels/cuda/attention_library.cuh"
 
 namespace tandem::cuda {
@@ -31,6 +33,20 @@ public:
     /// Enqueues a call of a plan that was prepared, on the device's own stream. Throws Run for what the library reports.
     virtual void run(const AttentionPlan& plan, const AttentionCall& call, NativeStream stream) = 0;
 };
+
+/// The library as this machine has it, found without a device.
+struct FoundAttentionLibrary {
+    std::string version;   ///< "cuDNN 9.19.0"; empty where it cannot be used
+    std::string obstacle;  ///< why not
+};
+[[nodiscard]] FoundAttentionLibrary find_attention_library();
+
+/// Whether cards of this architecture ("sm_90") are usually better served by the library. Own kernels are written for the tensor cores of
+/// sm_80, whose instructions reach about half of what those of sm_90 do.
+[[nodiscard]] inline bool prefers_attention_library(std::string_view architecture) { return architecture == "sm_90"; }
+
+/// Says of every card, and of the machine, whose attention device.attention = auto means.
+void describe_attention(PluginFacts& facts);
 
 /// For the device that is selected, number `device`. Throws Configuration, saying what to do, where the library is missing, too old, or
 /// tandem was built without it.

@@ -15,8 +15,15 @@ CudaBackend::CudaBackend(int device, const DeviceOptions& options)
     : device_(device), graphs_(options.graphs ? std::make_unique<cuda::Graphs>() : nullptr) {
     cuda::select_device(device);
     products_ = cuda::make_matrix_products();
-    if (options.attention == AttentionKernels::Cudnn)
-        library_attention_ = std::make_unique<cuda::LibraryAttention>(cuda::make_attention_library(device));
+    if (options.attention == AttentionKernels::Own) return;
+    const bool required = options.attention == AttentionKernels::Cudnn;
+    try {
+        library_attention_ = std::make_unique<cuda::LibraryAttention>(cuda::make_attention_library(device), required);
+    } catch (const Error& error) {
+        if (error.failure() != Failure::Configuration) throw;
+        if (required) fail(Failure::Configuration, "device.attention = cudnn: {}", error.what());
+        fmt::print(stderr, "tandem: attention is by own kernels: {}\n", error.what());
+    }
 }
 
 CudaBackend::~CudaBackend() = default;

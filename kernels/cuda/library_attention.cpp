@@ -11,7 +11,7 @@ namespace tandem::cuda {
 
 namespace {
 
-constexpr auto kOp = "attention by a library";
+constexpr auto kOp = "attention by a library (device.attention = own does without)";
 constexpr int kLeastSamples = 8, kLeastLength = 128;
 constexpr int kFewestKnownTokens = 64;  ///< of the longest known sample
 
@@ -90,8 +90,15 @@ AttentionLibrary::Prepared LibraryAttention::prove(const AttentionPlan& plan, co
         const AttentionLibrary::Prepared& of_narrow = known(narrow, space, stream);
         if (!of_narrow.refusal.empty()) return of_narrow;
     }
-    const std::string wrong = difference(plan, prepared.workspace, longest, space, stream);
+    std::string wrong;
+    try {
+        wrong = difference(plan, prepared.workspace, longest, space, stream);
+    } catch (const Error& error) {
+        if (required_ || error.failure() != Failure::Run) throw;
+        return {0, error.what()};  // such as no memory for its kernels; where the device itself is lost, own kernels say so
+    }
     if (wrong.empty()) return prepared;
+    if (!required_) return {0, fmt::format("on known samples it and own kernels do not agree: {}", wrong)};
     fail(Failure::Run,
          "device.attention = cudnn: on known samples of {} heads over {}, {} wide, {} and own kernels do not agree: {}; set "
          "device.attention = own",
@@ -114,7 +121,7 @@ bool LibraryAttention::refuse(const AttentionPlan& plan, const std::string& reas
 bool LibraryAttention::run(const AttentionShape& shape, const AttentionInputs& in, const Rows& o, float* lse,
                            const AttentionLibrarySpace& space, StreamHandle stream) {
     const AttentionPlan plan = plan_for(shape, in, o);
-    if (const std::string reason = obstacle(shape, in, o); !reason.empty()) return refuse(plan, reason);
+    if (const std::string reason = obstacle(shape, in, o); !reason.empty()) return required_ && refuse(plan, reason);
     const AttentionLibrary::Prepared& prepared = known(plan, space.rest, stream);
     if (!prepared.refusal.empty()) return refuse(plan, fmt::format("{}: {}", library_->description(), prepared.refusal));
     Arena arena(MemoryKind::Workspace, space.rest);

@@ -12,11 +12,13 @@ namespace tandem::cuda {
 
 class LibraryAttention {
 public:
-    explicit LibraryAttention(std::unique_ptr<AttentionLibrary> library) : library_(std::move(library)) {}
+    /// Where the library's results on known samples are not those of own kernels, `required` decides between an error and own kernels.
+    LibraryAttention(std::unique_ptr<AttentionLibrary> library, bool required) : library_(std::move(library)), required_(required) {}
     [[nodiscard]] std::string description() const { return library_->description(); }
 
-    /// Does what launch_attention() does, or returns false, having said why once on stderr, where own kernels are to do it. Throws Run
-    /// where the library's results on known samples are not those of own kernels. `space`: as take_attention_library_space() gives it.
+    /// Does what launch_attention() does, or returns false, having said why once on stderr, where own kernels are to do it (of a library
+    /// that is not required, only what is against the library). Throws Run where a required one's results on known samples are not those of
+    /// own kernels. `space`: as take_attention_library_space() gives it.
     bool run(const AttentionShape& shape, const AttentionInputs& in, const Rows& o, float* lse, const AttentionLibrarySpace& space,
              StreamHandle stream);
 
@@ -41,6 +43,7 @@ private:
     bool refuse(const AttentionPlan& plan, const std::string& reason);
 
     std::unique_ptr<AttentionLibrary> library_;
+    bool required_;
     std::map<AttentionPlan, AttentionLibrary::Prepared> known_;
     std::set<std::string> said_;
 };

@@ -79,6 +79,6 @@ std::unique_ptr<DryBackend> make_dry_ref_backend();
 /// Models the cpu backend with `threads` threads on this processor.
 std::unique_ptr<DryBackend> make_dry_cpu_backend(int threads);
 /// Models the cuda backend; needs no GPU.
-std::unique_ptr<DryBackend> make_dry_cuda_backend(AttentionKernels attention = AttentionKernels::Auto);
+std::unique_ptr<DryBackend> make_dry_cuda_backend(AttentionKernels attention = AttentionKernels::Own);
 
 }  // namespace tandem

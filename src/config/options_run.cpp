@@ -100,8 +100,8 @@ void add_run_options(std::vector<Option>& table) {
     device.choice(
         "attention", &DeviceSection::attention,
         Words<AttentionKernels>{{"auto", AttentionKernels::Auto}, {"own", AttentionKernels::Own}, {"cudnn", AttentionKernels::Cudnn}},
-        "whose attention a GPU computes; auto: own; cudnn: cuDNN's forward pass where it takes the case, after a check against own "
-        "kernels");
+        "whose attention a GPU computes; auto: cudnn on sm_90 where cuDNN is found, else own; cudnn: cuDNN's forward pass where it takes "
+        "the case, after a check against own kernels");
     device.optional("memory_limit", &DeviceSection::memory_limit, "bytes with a unit, such as 24GiB", "all",
                     "memory each rank may take, as on a card of that size", parse_bytes);
     device.integer("threads", &DeviceSection::threads, {1, 65536}, "auto",

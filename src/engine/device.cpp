@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -44,6 +45,7 @@ GpuPlace find_gpu(int local_rank) {
     gpu.name = card.name;
     gpu.id = card.id;
     gpu.memory = card.memory;
+    gpu.library_attention = !card.library_attention.empty();
     return gpu;
 }
 
@@ -77,6 +79,9 @@ DevicePlace place_of_rank(const RunConfig& config, Communicator& world, int loca
     const std::string mine = here ? host + "\n" + place.gpu.id : "";
     int with = 0, sharing = 0;
     const auto all = world.gather(mine);
+    std::array<std::int64_t, 1> without_library = {place.gpu.library_attention ? 0 : 1};
+    world.max(without_library);
+    place.gpu.library_attention = without_library[0] == 0;
     for (const std::string& other : all) {
         if (!other.empty()) ++with;
         if (other == mine) ++sharing;
@@ -93,6 +98,7 @@ DevicePlace place_of_rank(const RunConfig& config, Communicator& world, int loca
 
 RunConfig on_device(RunConfig config, const DevicePlace& place) {
     config.device.backend = place.backend;
+    if (config.device.attention == AttentionKernels::Auto && !place.gpu.library_attention) config.device.attention = AttentionKernels::Own;
     return config;
 }
 
@@ -105,7 +111,8 @@ Device make_device(const RunConfig& config, int threads, const DevicePlace& plac
     switch (place.backend) {
         case DeviceBackend::Ref: device.backend = make_ref_backend(); break;
         case DeviceBackend::Cuda:
-            device.backend = make_cuda_backend(place.gpu.device, {.graphs = config.device.graphs, .attention = config.device.attention});
+            device.backend = make_cuda_backend(place.gpu.device,
+                                               {.graphs = config.device.graphs, .attention = on_device(config, place).device.attention});
             break;
         default: device.backend = make_cpu_backend(threads_of(config, threads)); break;
     }

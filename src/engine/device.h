@@ -22,11 +22,12 @@ struct Device {
 
 /// The GPU that a rank computes on.
 struct GpuPlace {
-    int device = 0;          ///< its number among those that CUDA shows this process
-    std::string name, id;    ///< as DeviceFacts
-    std::size_t memory = 0;  ///< bytes it has
-    int cards = 1;           ///< that CUDA shows this process
-    int sharing = 1;         ///< ranks of this job on it
+    int device = 0;                  ///< its number among those that CUDA shows this process
+    std::string name, id;            ///< as DeviceFacts
+    std::size_t memory = 0;          ///< bytes it has
+    int cards = 1;                   ///< that CUDA shows this process
+    int sharing = 1;                 ///< ranks of this job on it
+    bool library_attention = false;  ///< device.attention = auto is cuDNN's on it
 };
 
 /// Where a rank computes.
@@ -41,10 +42,10 @@ struct DevicePlace {
 /// memory of a GPU, so that it comes before a model is planned or loaded.
 [[nodiscard]] DevicePlace place_on_device(const RunConfig& config, int local_rank);
 
-/// The same for a rank of a job, with GpuPlace::sharing, and the same backend on every rank: throws Configuration also where
+/// The same for a rank of a job, with GpuPlace::sharing, and the same backend and attention on every rank: throws Configuration also where
 /// device.backend = auto finds GPUs for some ranks only. `host` names this rank's machine. Collective.
 [[nodiscard]] DevicePlace place_of_rank(const RunConfig& config, Communicator& world, int local_rank, const std::string& host);
-/// `config` with device.backend as it was found.
+/// `config` with device.backend as it was found, and device.attention = auto left where that is cuDNN's there, else `own`.
 [[nodiscard]] RunConfig on_device(RunConfig config, const DevicePlace& place);
 
 /// The backend without memory yet: reserve() follows. `threads`: what the launcher left to this rank; `place`: as place_on_device() found.

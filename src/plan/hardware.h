@@ -17,6 +17,7 @@ enum class Link : std::uint8_t { Pcie, Bridge, NvSwitch, Memory };
 struct Gpu {
     std::string name = "unnamed";
     std::string backend = "cuda";       ///< "cuda" or "cpu"
+    bool library_attention = false;     ///< device.attention = auto is cuDNN's on it
     std::uint64_t memory = 0;           ///< bytes it has
     std::uint64_t reserved = 0;         ///< bytes for others: display, other programs
     double bf16_tflops = 0;             ///< dense, specified, 10^12/s

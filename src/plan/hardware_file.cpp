@@ -20,6 +20,11 @@ std::string parse_backend(std::string_view text) {
     return std::string(text);
 }
 
+bool parse_attention(std::string_view text) {
+    if (text != "own" && text != "cudnn") throw BadValue("own or cudnn");
+    return text == "cudnn";
+}
+
 Link parse_link(std::string_view text) {
     if (text == "pcie") return Link::Pcie;
     if (text == "bridge") return Link::Bridge;
@@ -60,6 +65,7 @@ const std::map<std::string, SetGpu, std::less<>>& gpu_keys() {
     static const std::map<std::string, SetGpu, std::less<>> keys = {
         {"name", [](Gpu& g, auto text) { g.name = text; }},
         {"backend", [](Gpu& g, auto text) { g.backend = parse_backend(text); }},
+        {"attention", [](Gpu& g, auto text) { g.library_attention = parse_attention(text); }},
         {"memory", [](Gpu& g, auto text) { g.memory = parse_bytes(text); }},
         {"reserved", [](Gpu& g, auto text) { g.reserved = parse_bytes(text); }},
         {"bf16_tflops", [](Gpu& g, auto text) { g.bf16_tflops = positive(text); }},

@@ -38,6 +38,7 @@ std::string card_lines(const Gpu& g, const std::string& prefix) {
     Section lines("");
     lines.add(prefix + "name", g.name).add(prefix + "backend", g.backend).add(prefix + "memory", g.memory);
     lines.add_unless(std::uint64_t{0}, prefix + "reserved", g.reserved);
+    if (g.library_attention) lines.add(prefix + "attention", "cudnn");
     lines.add(prefix + "bf16_tflops", g.bf16_tflops).add(prefix + "fp16_tflops", g.fp16_tflops).add(prefix + "fp32_tflops", g.fp32_tflops);
     lines.add(prefix + "sustained_tflops", g.sustained_tflops).add(prefix + "memory_bandwidth", g.memory_bandwidth);
     return lines.add(prefix + "power", g.power).add(prefix + "price", g.price).lines();

@@ -15,8 +15,13 @@ constexpr std::size_t kMiB = std::size_t{1} << 20U;
 constexpr std::size_t kContext = 600 * kMiB;
 /// Graphs are kept up to a number of calls (GraphCache::Limits), some KiB of the driver's each.
 constexpr std::size_t kGraphs = 64 * kMiB;
-/// Part of kContext: kernels that the driver loads when they are first launched, after the arenas have been reserved.
+/// cuDNN's handle and kernels. Not measured either.
+constexpr std::size_t kAttentionLibrary = 128 * kMiB;
+/// Of these, kernels that the driver loads when they are first launched, after the arenas have been reserved.
 constexpr std::size_t kLoadedLate = 64 * kMiB;
+std::size_t loaded_late(const RunConfig& config) {
+    return config.device.attention == AttentionKernels::Own ? kLoadedLate : kLoadedLate + kAttentionLibrary / 2;
+}
 
 /// One rank's view of its card; ranks on one card see the same but for what changes meanwhile.
 struct Claim {
@@ -35,7 +40,8 @@ std::size_t library_memory(const PlanSubject& subject, const HostRanks& host) {
     const Transport transport = config.parallel.transport;
     const bool nccl = transport == Transport::Nccl || (transport == Transport::Auto && !host.share_cards);
     const std::size_t groups = nccl ? nccl_memory(mesh_of(subject.layout), host.ranks, group_use(config, subject.purpose)) : 0;
-    return kContext + groups + (config.device.graphs ? kGraphs : 0);
+    return kContext + groups + (config.device.graphs ? kGraphs : 0) +
+           (config.device.attention == AttentionKernels::Own ? 0 : kAttentionLibrary);
 }
 
 std::string require_card(const PlanSubject& subject, std::size_t need, std::size_t free, const DevicePlace& place, Communicator& world,
@@ -58,12 +64,13 @@ std::string require_card(const PlanSubject& subject, std::size_t need, std::size
     const std::string what =
         fmt::format("{} of the {} of GPU {} are taken by the driver, CUDA's libraries and whatever else uses it ({} counted)",
                     human_bytes(taken), human_bytes(place.gpu.memory), place.gpu.device, human_bytes(counted));
-    if (together.need + ranks * kLoadedLate > together.free) {
+    const std::size_t late = ranks * loaded_late(subject.config);
+    if (together.need + late > together.free) {
         fail(Failure::OutOfMemory,
              "out of memory: {} need {} bytes ({}) and {} for kernels that are loaded later, and {} bytes ({}) are free: {}; end other "
              "programs on it, or give a device.memory_limit that fits and see `tandem plan` for what lowers the need",
              ranks == 1 ? "a rank's tensors" : fmt::format("the tensors of {} ranks", ranks), together.need, human_bytes(together.need),
-             human_bytes(ranks * kLoadedLate), together.free, human_bytes(together.free), what);
+             human_bytes(late), together.free, human_bytes(together.free), what);
     }
     return what;
 }

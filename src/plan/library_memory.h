@@ -3,7 +3,8 @@
 
 #include <string>
 
-#include "src/plan/capacity.h"
+#include "src/engine/device.h"
+#include "src/plan/memory_plan.h"
 
 namespace tandem {
 
@@ -14,7 +15,8 @@ struct HostRanks {
 };
 
 /// Bytes of a rank: the driver's context with the kernels and handles of CUDA's libraries, what the driver keeps of graphs
-/// (device.graphs), and NCCL's buffers (parallel/nccl_memory.h) where the ranks may exchange data through it.
+/// (device.graphs), cuDNN's where attention may be (on_device()), and NCCL's buffers (parallel/nccl_memory.h) where the ranks may exchange
+/// data through it.
 [[nodiscard]] std::size_t library_memory(const PlanSubject& subject, const HostRanks& host);
 
 /// The groups that carry tensors in a run of `purpose`, as far as its configuration says.

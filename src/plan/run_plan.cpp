@@ -7,10 +7,12 @@
 namespace tandem {
 namespace {
 
-/// The configuration as planned: what a hardware file has is what device.backend = auto would find there.
+/// The configuration as planned: what a hardware file has is what device.backend = auto and device.attention = auto would find there.
 RunConfig on_hardware(RunConfig config, const Hardware& hardware) {
     if (config.device.backend == DeviceBackend::Auto)
         config.device.backend = hardware.gpus.front().backend == "cpu" ? DeviceBackend::Cpu : DeviceBackend::Cuda;
+    const bool library = std::ranges::all_of(hardware.gpus, [](const Gpu& gpu) { return gpu.library_attention; });
+    if (config.device.attention == AttentionKernels::Auto && !library) config.device.attention = AttentionKernels::Own;
     return config;
 }
 

@@ -144,6 +144,7 @@ Hardware measure_gpus(int ranks, const DevicePlace& place) {
     h.p2p = false;
     Gpu gpu;
     gpu.name = sharing == 1 ? place.gpu.name : fmt::format("1/{} of {}", sharing, place.gpu.name);
+    gpu.library_attention = place.gpu.library_attention;
     gpu.memory = place.gpu.memory / static_cast<std::size_t>(sharing);
     gpu.bf16_tflops = matmul_tflops(*backend, DType::BF16) / sharing;
     gpu.fp32_tflops = matmul_tflops(*backend, DType::F32) / sharing;

@@ -61,16 +61,17 @@ protected:
         return attend(by_own, batch);
     }
     /// Own kernels' bits, and the library has not been run on the call itself.
-    static void expect_own(const Batch& batch, const std::string& reason) {
-        Device by_library = device(AttentionKernels::Cudnn);
+    static void expect_own(const Batch& batch, const std::string& reason, AttentionKernels attention = AttentionKernels::Cudnn,
+                           int runs = 0) {
+        Device by_library = device(attention);
         static_cast<void>(emulator::take_attention_library_use());
         testing::internal::CaptureStderr();
         EXPECT_EQ(attend(by_library, batch), own(batch));
         EXPECT_EQ(attend(by_library, batch), own(batch));
         const std::string said = testing::internal::GetCapturedStderr();
-        EXPECT_EQ(emulator::take_attention_library_use().run, 0);
+        EXPECT_EQ(emulator::take_attention_library_use().run, runs);
         EXPECT_NE(said.find(reason), std::string::npos) << said;
-        EXPECT_EQ(std::ranges::count(said, '\n'), 1) << "it is said once: " << said;
+        EXPECT_EQ(std::ranges::count(said, '\n'), reason.empty() ? 0 : 1) << "it is said once: " << said;
     }
     /// The words with which a wrong library is found out.
     static void expect_found_out(const AttentionLibraryWish& fault, const std::string& words, const Batch& batch = {}) {
@@ -91,18 +92,18 @@ protected:
 }  // namespace
 
 TEST_F(AttentionOfLibrary, IsUsedWhereItIsAskedFor) {
-    for (const auto attention : {AttentionKernels::Auto, AttentionKernels::Own}) {
-        Device by_own = device(attention);
-        EXPECT_EQ(attend(by_own, {}), own({}));
-        EXPECT_EQ(by_own.context().backend.description().find("library"), std::string::npos);
-    }
+    Device by_own = device(AttentionKernels::Own);
+    EXPECT_EQ(attend(by_own, {}), own({}));
+    EXPECT_EQ(by_own.context().backend.description().find("library"), std::string::npos);
     EXPECT_EQ(emulator::take_attention_library_use().prepared, 0);
-    Device by_library = device(AttentionKernels::Cudnn);
-    EXPECT_NE(by_library.context().backend.description().find("attention forward by emulated attention library"), std::string::npos);
-    EXPECT_NE(attend(by_library, {}), own({})) << "other roundings are other bits: was it the library?";
-    const auto use = emulator::take_attention_library_use();
-    EXPECT_EQ(use.prepared, 1);
-    EXPECT_EQ(use.run, 3) << "twice on known samples, once on these";
+    for (const auto attention : {AttentionKernels::Auto, AttentionKernels::Cudnn}) {
+        Device by_library = device(attention);
+        EXPECT_NE(by_library.context().backend.description().find("attention forward by emulated attention library"), std::string::npos);
+        EXPECT_NE(attend(by_library, {}), own({})) << "other roundings are other bits: was it the library?";
+        const auto use = emulator::take_attention_library_use();
+        EXPECT_EQ(use.prepared, 1);
+        EXPECT_EQ(use.run, 3) << "twice on known samples, once on these";
+    }
 }
 
 TEST_F(AttentionOfLibrary, OnePlanServesBatchesAlike) {
@@ -135,6 +136,25 @@ TEST_F(AttentionOfLibrary, OwnKernelsDoWhatItDoesNotTake) {
     expect_own({.type = DType::F32}, "fp32");
     expect_own({.d = 12}, "in steps of 8");
     expect_own({.more_keys = 4}, "more keys than queries");
+}
+
+TEST_F(AttentionOfLibrary, OwnKernelsDoWhatAutoFindsNoLibraryFor) {
+    constexpr auto kAuto = AttentionKernels::Auto;
+    expect_own({.params = {.scale = 0.3, .softcap = 2.0}}, "", kAuto);  // nothing is wrong with the library
+    expect_own({.more_keys = 4}, "", kAuto);
+    wish({.refusal = "this is not supported here"});
+    expect_own({}, "emulated attention library: this is not supported here", kAuto);
+    wish({.lse_factor = 1.4427});
+    expect_own({}, "on known samples it and own kernels do not agree: lse of head 0, token 0", kAuto, 1);
+    wish({.drift = 0.01});
+    expect_own({}, "other bits each time", kAuto, 2);
+    wish({.fails = true});
+    expect_own({}, "the emulated library has no memory for its kernels", kAuto);
+    wish({.missing = true});
+    testing::internal::CaptureStderr();
+    Device without = device(kAuto);
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "tandem: attention is by own kernels: the emulated library is missing\n");
+    EXPECT_EQ(attend(without, {}), own({}));
 }
 
 TEST_F(AttentionOfLibrary, IsFoundOutWhereItIsWrong) {
@@ -217,13 +237,13 @@ TEST_F(AttentionOfLibrary, IsInOrderWithCallsThatGraphsHoldBack) {
 
 TEST_F(AttentionOfLibrary, MissingIsAnError) {
     wish({.missing = true});
-    static_cast<void>(device(AttentionKernels::Auto));
+    static_cast<void>(device(AttentionKernels::Own));
     try {
         static_cast<void>(device(AttentionKernels::Cudnn));
         ADD_FAILURE();
     } catch (const Error& error) {
         EXPECT_EQ(error.failure(), Failure::Configuration);
-        EXPECT_NE(std::string(error.what()).find("missing"), std::string::npos) << error.what();
+        EXPECT_STREQ(error.what(), "device.attention = cudnn: the emulated library is missing");
     }
 }
 

@@ -12,7 +12,7 @@ namespace {
 struct Row {
     DType type;
     const OpCase* op_case;
-    AttentionKernels attention = AttentionKernels::Auto;
+    AttentionKernels attention = AttentionKernels::Own;
 };
 
 /// What an op takes may depend on its sizes and its type: every case, in fp32 and one 16-bit type.

@@ -43,7 +43,7 @@ grep -qF -- "$missing" "$root/cmake/cudnn.cmake" || { echo "cmake/cudnn.cmake sa
 check 'no network' none "$missing" 'configured asked ' "going on without cuDNN's attention: the download of nvidia-cudnn-frontend 1.32.0 failed" --tests
 check 'another file' wrong "$missing" 'configured asked ' "is not the file that was expected" --tests
 check 'no CUDA' none 'there is no CUDA part' 'configured ' '' --tests
-check 'a user who builds' none "$missing" 'configured ' ''
+check 'a user who builds' none "$missing" 'configured asked ' "going on without cuDNN's attention: the download of nvidia-cudnn-frontend 1.32.0 failed"
 check 'a user without rights' none "$missing" 'configured ' '' --tests --no-install
 rm "$work/tools/pip3"
 check 'no pip' none "$missing" 'configured ' "going on without cuDNN's attention: pip3 is not here (Debian package python3-pip)" --tests

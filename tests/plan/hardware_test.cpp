@@ -65,6 +65,7 @@ TEST(Hardware, MistakesAreNamed) {
     expect_refused(gpu + "[hardware]\nnodes = 2\n", {"network.bandwidth"});
     expect_refused(gpu + "[node]\nlink = rope\n", {"card.ini:6", "pcie, bridge, nvswitch or memory"});
     expect_refused(gpu + "7.memory = 24GiB\n", {"card.ini:5", "gpu.7.memory"});
+    expect_refused(gpu + "attention = fast\n", {"card.ini:5", "gpu.attention", "own or cudnn"});
     expect_refused(gpu + "reserved = 25GiB\n", {"gpu.reserved"});
     expect_refused("[gpu]\nmemory = 24GiB\nbf16_tflops = 71\n", {"gpu.memory_bandwidth"});
     expect_refused(gpu + "[measured]\nall_reduce = 1MiB\n", {"card.ini:6", "BYTES:RATE"});
@@ -82,6 +83,7 @@ memory = 24GiB
 reserved = 512MiB
 bf16_tflops = 71
 fp16_tflops = 70
+attention = cudnn
 fp32_tflops = 35.5
 sustained_tflops = 60
 memory_bandwidth = 936

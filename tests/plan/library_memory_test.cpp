@@ -28,6 +28,7 @@ TEST(LibraryMemory, HasNcclsBuffersWhereRanksMayUseIt) {
     EXPECT_EQ(bytes("[parallel]\ntransport = staged\n", pair, {.ranks = 2}), alone);
     EXPECT_GT(bytes("[parallel]\ntransport = nccl\n", pair, {.ranks = 2, .share_cards = true}), alone);
     EXPECT_GT(bytes("[device]\ngraphs = on\n", {}, {}), alone);
+    EXPECT_GT(alone, bytes("[device]\nattention = own\n", {}, {})) << "auto that on_device() has left is cuDNN's";
     const RankLayout stages{.pipeline = 2};
     EXPECT_GT(bytes("[method]\ntype = full\n", stages, {.ranks = 2}), bytes("", stages, {.ranks = 2})) << "both ends hold the embedding";
 }
@@ -46,7 +47,7 @@ protected:
     }
     static std::string own_host() { return "host " + std::to_string(test_world().rank()); }
 
-    RunConfig config_ = config_of("");
+    RunConfig config_ = config_of("[device]\nattention = own\n");
     DevicePlace place_;
 };
 
@@ -54,6 +55,10 @@ TEST_F(Card, WhatIsTakenIsSaid) {
     const std::string line = found(kGiB, 23 * kGiB);
     EXPECT_NE(line.find("1.00 GiB of the 24.00 GiB of GPU 0 are taken"), std::string::npos) << line;
     EXPECT_NE(line.find(ranks() == 1 ? "(600.0 MiB counted)" : "(1.17 GiB counted)"), std::string::npos) << line;
+    config_.device.attention = AttentionKernels::Cudnn;
+    EXPECT_NE(found(kGiB, 23 * kGiB).find(ranks() == 1 ? "(728.0 MiB counted)" : "(1.42 GiB counted)"), std::string::npos);
+    EXPECT_THROW((void)found(kGiB, static_cast<std::size_t>(ranks()) * (kGiB + (std::size_t{100} << 20U))), Error)
+        << "its kernels come later";
     place_.backend = DeviceBackend::Cpu;
     EXPECT_EQ(found(kGiB, 0), "") << "hosts are asked by require_available()";
 }

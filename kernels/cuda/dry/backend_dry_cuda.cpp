@@ -39,7 +39,7 @@ void DryCudaBackend::attention(Context& ctx, const Attention& params, const Segm
                                const Tensor& v, const Tensor& o, const Tensor& lse) {
     DryBackend::attention(ctx, params, segments, q, k, v, o, lse);
     const ArenaScope scope(ctx.workspace);
-    if (attention_ == AttentionKernels::Cudnn) cuda::take_attention_library_space(ctx, q);
+    if (attention_ != AttentionKernels::Own) cuda::take_attention_library_space(ctx, q);
 }
 
 void DryCudaBackend::attention_backward(Context& ctx, const Attention& params, const Segments& segments, const Tensor& d_o, const Tensor& q,

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "kernels/cuda/attention_library.h"
 #include "kernels/cuda/native/toolkit_check.h"
 
 namespace tandem::cuda {
@@ -139,6 +140,7 @@ PluginFacts examine(Examine what) {
             if (what == Examine::FreeMemory) ask_for_free_memory(device, one);
             facts.devices.push_back(std::move(one));
         }
+        describe_attention(facts);
     } catch (const Error& error) {
         facts.failure = error.what();
     }

@@ -1,9 +1,11 @@
 #include "tests/support/emulator/attention_library.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "kernels/base/dtype.h"
+#include "kernels/base/error.h"
 #include "kernels/cuda/attention_library.h"
 #include "tests/support/emulator/memory.h"
 #include "tests/support/emulator/streams.h"
@@ -12,7 +14,17 @@ namespace tandem::emulator {
 
 namespace {
 
-AttentionLibraryWish wish_of_tests;
+/// What a test asks of a program that it starts.
+AttentionLibraryWish wish_of_parent() {
+    const char* text = std::getenv("TANDEM_EMULATED_LIBRARY");
+    const std::string wish = text != nullptr ? text : "";
+    if (wish == "missing") return {.missing = true};
+    if (wish == "wrong") return {.lse_factor = 1.4427};
+    require(wish.empty(), "TANDEM_EMULATED_LIBRARY is {}: missing or wrong", wish);
+    return {};
+}
+
+AttentionLibraryWish wish_of_tests = wish_of_parent();
 AttentionLibraryUse use_by_tests;
 
 }  // namespace
@@ -132,6 +144,7 @@ public:
         return {emulator::wish_of_tests.workspace, emulator::wish_of_tests.refusal};
     }
     void run(const AttentionPlan& plan, const AttentionCall& call, NativeStream stream) override {
+        if (emulator::wish_of_tests.fails) fail(Failure::Run, "the emulated library has no memory for its kernels");
         const int number = emulator::use_by_tests.run++;
         stream->push([plan, call, number, wish = emulator::wish_of_tests] {
             return plan.type == Element::BF16 ? compute<BFloat16>(plan, call, wish, number) : compute<Float16>(plan, call, wish, number);
@@ -141,8 +154,13 @@ public:
 
 }  // namespace
 
+FoundAttentionLibrary find_attention_library() {
+    if (emulator::wish_of_tests.missing) return {"", "the emulated library is missing"};
+    return {"emulated attention library", ""};
+}
+
 std::unique_ptr<AttentionLibrary> make_attention_library(int /*device*/) {
-    if (emulator::wish_of_tests.missing) fail(Failure::Configuration, "device.attention = cudnn: the emulated library is missing");
+    if (emulator::wish_of_tests.missing) fail(Failure::Configuration, "the emulated library is missing");
     return std::make_unique<EmulatedAttention>();
 }
 

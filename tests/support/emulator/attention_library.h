@@ -10,6 +10,7 @@ namespace tandem::emulator {
 struct AttentionLibraryWish {
     bool missing = false;          ///< as where there is no library
     std::string refusal = {};      ///< of every plan
+    bool fails = false;            ///< when a plan is run
     std::size_t workspace = 4096;  ///< that it says it needs, all of which it writes
     double lse_factor = 1.0;       ///< of what it reports
     int keys_too_many = 0;         ///< that queries see, behind their own

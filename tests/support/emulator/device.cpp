@@ -1,5 +1,8 @@
 #include "kernels/cuda/device.h"
 
+#include <cstdlib>
+
+#include "kernels/cuda/attention_library.h"
 #include "tests/support/emulator/memory.h"
 
 namespace tandem::cuda {
@@ -12,7 +15,8 @@ DeviceFacts describe_device(int /*device*/) {
     DeviceFacts facts;
     facts.name = "emulated GPU";
     facts.id = "GPU-emulated";  // all ranks of a host share it
-    facts.architecture = "sm_80";
+    const char* architecture = std::getenv("TANDEM_EMULATED_ARCHITECTURE");
+    facts.architecture = architecture != nullptr ? architecture : "sm_80";
     facts.memory = emulator::memory().capacity();
     facts.free = facts.memory - emulator::memory().used();
     facts.multiprocessors = 4;
@@ -23,6 +27,12 @@ DeviceFacts describe_device(int /*device*/) {
 std::string built_versions() { return "the emulator"; }
 std::string found_versions() { return "no driver: kernels run on the host"; }
 
-PluginFacts examine(Examine /*what*/) { return {built_versions(), found_versions(), "", {describe_device(0)}}; }
+PluginFacts examine(Examine /*what*/) {
+    PluginFacts facts;
+    facts.built_with = built_versions(), facts.found = found_versions();
+    facts.devices = {describe_device(0)};
+    describe_attention(facts);
+    return facts;
+}
 
 }  // namespace tandem::cuda

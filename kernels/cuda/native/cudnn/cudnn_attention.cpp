@@ -40,12 +40,10 @@ std::size_t open_cudnn() {
     fe::cudnn_dlhandle = dlopen(kFile, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (fe::cudnn_dlhandle == nullptr) {
         const char* reason = dlerror();
-        fail(Failure::Configuration, "device.attention = cudnn: cuDNN cannot be opened: {}: {}", reason != nullptr ? reason : kFile,
-             kAdvice);
+        fail(Failure::Configuration, "cuDNN cannot be opened: {}: {}", reason != nullptr ? reason : kFile, kAdvice);
     }
     const std::size_t version = fe::detail::get_backend_version();
-    if (version < cudnn::kOldestCudnn)
-        fail(Failure::Configuration, "device.attention = cudnn: {} is {}: {}", kFile, version_text(version), kAdvice);
+    if (version < cudnn::kOldestCudnn) fail(Failure::Configuration, "{} is {}: {}", kFile, version_text(version), kAdvice);
     return version;
 }
 
@@ -62,8 +60,7 @@ public:
     explicit CudnnAttention(int device) : version_(open_cudnn()), architecture_(architecture_of(device)) {
         const cudnnStatus_t status = fe::detail::create_handle(&handle_);
         if (status != CUDNN_STATUS_SUCCESS) {
-            fail(Failure::Configuration, "device.attention = cudnn: {} cannot be started: {}: {}", description(),
-                 fe::detail::get_error_string(status), kAdvice);
+            fail(Failure::Configuration, "{} cannot be started: {}: {}", description(), fe::detail::get_error_string(status), kAdvice);
         }
     }
     ~CudnnAttention() override {
@@ -130,6 +127,14 @@ private:
 };
 
 }  // namespace
+
+FoundAttentionLibrary find_attention_library() {
+    try {
+        return {version_text(open_cudnn()), ""};
+    } catch (const std::exception& error) {
+        return {"", one_line(error.what())};
+    }
+}
 
 std::unique_ptr<AttentionLibrary> make_attention_library(int device) { return std::make_unique<CudnnAttention>(device); }
 

@@ -1,0 +1,10 @@
+# tandem_wish(VARIABLE KEY WHAT): what the user wants of KEY, a cache variable that is auto, on or off, in small letters.
+function(tandem_wish VARIABLE KEY WHAT)
+  set(${KEY} auto CACHE STRING "${WHAT}: auto, on or off")
+  set_property(CACHE ${KEY} PROPERTY STRINGS auto on off)
+  string(TOLOWER "${${KEY}}" wish)
+  if(NOT wish MATCHES "^(auto|on|off)$")
+    message(FATAL_ERROR "${KEY} is ${${KEY}}: auto, on or off")
+  endif()
+  set(${VARIABLE} ${wish} PARENT_SCOPE)
+endfunction()
