@@ -107,5 +107,19 @@ touch "$work/wheel/libnccl.so.2"
 sed -i 's/^glibc.*/glibc     9.99/' "$bundle/BUNDLE"
 check 3 'was made for 9.99 or newer' "$work/libraries"
 
+# A checkout is built where that has not been done, and not before there is a driver.
+rm -r "$bundle/build" "$bundle/BUNDLE"
+printf '#!/usr/bin/env bash\necho "built: $CMAKE_ARGS: $*"\n[ ! -e "$0.fails" ]\n' >"$bundle/launch/build"
+printf '#!/usr/bin/env bash\n' >"$work/tools/nvcc"
+chmod +x "$bundle/launch/build" "$work/tools/nvcc"
+check 3 'has no CUDA part' "$work/libraries"
+grep -qF 'built:  -DTANDEM_CUDA=on: --tests' "$work/out" || complain 'a checkout is not built'
+touch "$bundle/launch/build.fails"
+check 3 'launch/build --tests failed' "$work/libraries"
+if [ -z "$(ldconfig -p 2>/dev/null | grep libcuda.so.1)" ] && [ ! -e /usr/local/nvidia/lib64/libcuda.so.1 ]; then
+    check 3 'libcuda.so.1 is nowhere' "$work/empty"
+    ! grep -qF 'built:' "$work/out" || complain 'a checkout is built without a driver'
+fi
+
 [ "$failures" -eq 0 ] && echo "gpu-check: all as expected"
 exit $((failures > 0))
