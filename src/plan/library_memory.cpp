@@ -5,6 +5,7 @@
 
 #include "parallel/nccl_memory.h"
 #include "src/config/units.h"
+#include "src/model/model_config.h"
 
 namespace tandem {
 namespace {
@@ -32,7 +33,7 @@ struct Claim {
 
 GroupUse group_use(const RunConfig& config, Purpose purpose) {
     if (purpose == Purpose::Eval) return {.ends = false, .pipeline = true};
-    return {.ends = config.method.type == Method::Full, .pipeline = false};
+    return {.ends = config.method.type == Method::Full && load_model_config(config.model.path).tied_head, .pipeline = false};
 }
 
 std::size_t library_memory(const PlanSubject& subject, const HostRanks& host) {

@@ -19,7 +19,7 @@ struct HostRanks {
 /// data through it.
 [[nodiscard]] std::size_t library_memory(const PlanSubject& subject, const HostRanks& host);
 
-/// The groups that carry tensors in a run of `purpose`, as far as its configuration says.
+/// The groups that carry tensors in a run of `purpose`.
 [[nodiscard]] GroupUse group_use(const RunConfig& config, Purpose purpose);
 
 /// Holds what the ranks of each card are about to reserve (`need` bytes, this rank) against what is free of it (Backend::free_memory()) now

@@ -94,8 +94,7 @@ Trainer::Trainer(const RunConfig& config, const RunEnvironment& environment)
       mesh_(transport_.world ? *transport_.world : environment.world, mesh_of(layout_)),
       checkpoints_(std::filesystem::path(config.output.dir) / "checkpoints", config.checkpoint.keep) {
     require_available(plan_, environment.world, environment.local_ranks, place_.backend);
-    const GroupUse use{.ends = plan_.split.tied && !plan_.split.frozen_base};
-    if (transport_.world) prove_groups(*device_.backend, *device_.stream, mesh_, use);
+    if (transport_.world) prove_groups(*device_.backend, *device_.stream, mesh_, group_use(config_, Purpose::Train));
     card_ = require_card(subject(), stage_plan().peak(), device_.backend->free_memory(), place_, environment.world, environment.local_ranks,
                          environment.host);
     reserve(device_, stage_plan().bytes);

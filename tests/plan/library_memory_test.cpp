@@ -11,9 +11,9 @@ namespace {
 
 constexpr std::size_t kGiB = std::size_t{1} << 30U;
 
-RunConfig config_of(const std::string& overrides) {
-    return parse_run_config("[model]\npath = " TANDEM_SOURCE_DIR "/tests/invariance/models/tied\ninit = random\n" + overrides, "test.ini",
-                            {}, Purpose::Plan);
+RunConfig config_of(const std::string& overrides, const std::string& model = "tied") {
+    return parse_run_config("[model]\npath = " TANDEM_SOURCE_DIR "/tests/invariance/models/" + model + "\ninit = random\n" + overrides,
+                            "test.ini", {}, Purpose::Plan);
 }
 
 TEST(LibraryMemory, HasNcclsBuffersWhereRanksMayUseIt) {
@@ -30,7 +30,10 @@ TEST(LibraryMemory, HasNcclsBuffersWhereRanksMayUseIt) {
     EXPECT_GT(bytes("[device]\ngraphs = on\n", {}, {}), alone);
     EXPECT_GT(alone, bytes("[device]\nattention = own\n", {}, {})) << "auto that on_device() has left is cuDNN's";
     const RankLayout stages{.pipeline = 2};
-    EXPECT_GT(bytes("[method]\ntype = full\n", stages, {.ranks = 2}), bytes("", stages, {.ranks = 2})) << "both ends hold the embedding";
+    const char* full = "[method]\ntype = full\n";
+    EXPECT_GT(bytes(full, stages, {.ranks = 2}), bytes("", stages, {.ranks = 2})) << "both ends hold the embedding";
+    const RunConfig untied = config_of(full, "untied");
+    EXPECT_EQ(library_memory({untied, stages, Purpose::Train, 1}, {.ranks = 2}), bytes("", stages, {.ranks = 2}));
 }
 
 class Card : public testing::Test {
