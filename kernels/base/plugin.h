@@ -21,9 +21,10 @@ struct DeviceFacts {
     std::size_t memory = 0;    ///< bytes
     std::size_t free = 0;      ///< bytes, now; 0 where it was not asked for
     int multiprocessors = 0;
-    std::string library_attention;  ///< "cuDNN 9.19.0": whose attention this card is best served by; empty: own kernels
-    bool compiled = false;          ///< machine code for this architecture is in the shared object
-    std::string failure;            ///< why it does not start (Examine::FreeMemory): broken, or another program's alone; else empty
+    std::string
+        library_attention;  ///< (Examine::Attention) "cuDNN 9.19.0": whose attention this card is best served by; empty: own kernels
+    bool compiled = false;  ///< machine code for this architecture is in the shared object
+    std::string failure;    ///< why it does not start (Examine::FreeMemory): broken, or another program's alone; else empty
 };
 
 /// What a shared object was built with and what it finds on this machine.
@@ -32,11 +33,14 @@ struct PluginFacts {
     std::string found;       ///< "driver for CUDA 13.0 (580.159.03), cuBLASLt 13.1.0"
     std::string failure;     ///< why no device can be used; empty where one can
     std::vector<DeviceFacts> devices;
-    std::string attention_library = {};  ///< "cuDNN 9.19.0", or why there is none; empty where nobody wanted to know
+    std::string attention_library = {};  ///< "cuDNN 9.19.0", or why there is none; empty where it was not looked for
 };
 
-/// Asking for free memory makes this process take some hundred MiB of every card, until it ends.
-enum class Examine : std::uint8_t { Facts, FreeMemory };
+enum class Examine : std::uint8_t {
+    Facts,
+    Attention,   ///< and DeviceFacts::library_attention, for which a library may be opened
+    FreeMemory,  ///< and that, and memory, for which this process takes some hundred MiB of every card until it ends
+};
 
 /// How a device is to be used.
 struct DeviceOptions {

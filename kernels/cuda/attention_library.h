@@ -45,8 +45,9 @@ struct FoundAttentionLibrary {
 /// sm_80, whose instructions reach about half of what those of sm_90 do.
 [[nodiscard]] inline bool prefers_attention_library(std::string_view architecture) { return architecture == "sm_90"; }
 
-/// Says of every card, and of the machine, whose attention device.attention = auto means.
-void describe_attention(PluginFacts& facts);
+/// Says of every card whose attention device.attention = auto means. The library is looked for where a card prefers it, or where free
+/// memory is asked for, too.
+void describe_attention(PluginFacts& facts, Examine what);
 
 /// For the device that is selected, number `device`. Throws Configuration, saying what to do, where the library is missing, too old, or
 /// tandem was built without it.

@@ -90,6 +90,7 @@ AttentionLibrary::Prepared LibraryAttention::prove(const AttentionPlan& plan, co
         const AttentionLibrary::Prepared& of_narrow = known(narrow, space, stream);
         if (!of_narrow.refusal.empty()) return of_narrow;
     }
+    static_cast<void>(stream->flushed());  // what fails of earlier calls is not the library's
     std::string wrong;
     try {
         wrong = difference(plan, prepared.workspace, longest, space, stream);

@@ -31,9 +31,9 @@ void check_type(const Backend& backend, const RunConfig& config) {
 namespace {
 
 /// The GPU of this process, or why there is none.
-GpuPlace find_gpu(int local_rank) {
+GpuPlace find_gpu(int local_rank, Examine what) {
     const BackendPlugin& plugin = open_cuda();
-    const PluginFacts facts = plugin.examine(Examine::Facts);
+    const PluginFacts facts = plugin.examine(what);
     if (!facts.failure.empty() || facts.devices.empty()) fail(Failure::Configuration, "{}", facts.failure);
     GpuPlace gpu;
     gpu.cards = static_cast<int>(facts.devices.size());
@@ -51,6 +51,20 @@ GpuPlace find_gpu(int local_rank) {
 
 }  // namespace
 
+namespace {
+
+/// Whether device.attention = auto can be cuDNN's, which computes in 16-bit types only.
+bool may_be_a_librarys(const RunConfig& config) {
+    return config.device.attention == AttentionKernels::Auto && (config.model.dtype == DType::BF16 || config.model.dtype == DType::F16);
+}
+
+}  // namespace
+
+void settle_attention(RunConfig& config, bool library) {
+    if (config.device.attention == AttentionKernels::Auto && !(library && may_be_a_librarys(config)))
+        config.device.attention = AttentionKernels::Own;
+}
+
 DevicePlace place_on_device(const RunConfig& config, int local_rank) {
     DevicePlace place;
     switch (config.device.backend) {
@@ -59,7 +73,7 @@ DevicePlace place_on_device(const RunConfig& config, int local_rank) {
         default: break;
     }
     try {
-        place.gpu = find_gpu(local_rank);
+        place.gpu = find_gpu(local_rank, may_be_a_librarys(config) ? Examine::Attention : Examine::Facts);
         place.backend = DeviceBackend::Cuda;
     } catch (const Error& error) {
         if (config.device.backend == DeviceBackend::Cuda) {
@@ -98,7 +112,7 @@ DevicePlace place_of_rank(const RunConfig& config, Communicator& world, int loca
 
 RunConfig on_device(RunConfig config, const DevicePlace& place) {
     config.device.backend = place.backend;
-    if (config.device.attention == AttentionKernels::Auto && !place.gpu.library_attention) config.device.attention = AttentionKernels::Own;
+    settle_attention(config, place.gpu.library_attention);
     return config;
 }
 

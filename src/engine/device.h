@@ -45,8 +45,11 @@ struct DevicePlace {
 /// The same for a rank of a job, with GpuPlace::sharing, and the same backend and attention on every rank: throws Configuration also where
 /// device.backend = auto finds GPUs for some ranks only. `host` names this rank's machine. Collective.
 [[nodiscard]] DevicePlace place_of_rank(const RunConfig& config, Communicator& world, int local_rank, const std::string& host);
-/// `config` with device.backend as it was found, and device.attention = auto left where that is cuDNN's there, else `own`.
+/// `config` with device.backend as it was found, and device.attention settled.
 [[nodiscard]] RunConfig on_device(RunConfig config, const DevicePlace& place);
+
+/// device.attention = auto becomes `own` unless the card's is cuDNN's (`library`) and cuDNN computes in model.dtype.
+void settle_attention(RunConfig& config, bool library);
 
 /// The backend without memory yet: reserve() follows. `threads`: what the launcher left to this rank; `place`: as place_on_device() found.
 /// Throws Configuration where the backend cannot compute in model.dtype, or device.attention cannot be had.

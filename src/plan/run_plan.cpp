@@ -11,8 +11,7 @@ namespace {
 RunConfig on_hardware(RunConfig config, const Hardware& hardware) {
     if (config.device.backend == DeviceBackend::Auto)
         config.device.backend = hardware.gpus.front().backend == "cpu" ? DeviceBackend::Cpu : DeviceBackend::Cuda;
-    const bool library = std::ranges::all_of(hardware.gpus, [](const Gpu& gpu) { return gpu.library_attention; });
-    if (config.device.attention == AttentionKernels::Auto && !library) config.device.attention = AttentionKernels::Own;
+    settle_attention(config, std::ranges::all_of(hardware.gpus, [](const Gpu& gpu) { return gpu.library_attention; }));
     return config;
 }
 

@@ -83,6 +83,9 @@ TEST_F(EmulatedAttention, AutoIsTheLibraryOnCardsThatItServesBest) {
     expect_identical(train("own").trained, by_own.trained);
     const TrainingRun of_two = train("auto", 2);
     EXPECT_TRUE(of_two.by_library()) << of_two.finished.out;
+    subject_.dtype = "fp32";
+    const TrainingRun in_fp32 = train("auto");
+    EXPECT_FALSE(in_fp32.by_library()) << "it computes in 16-bit types only: " << in_fp32.finished.out;
 }
 
 TEST_F(EmulatedAttention, AutoIsOwnKernelsWhereTheLibraryIsMissingOrWrong) {

@@ -6,6 +6,8 @@
 
 #include "kernels/cuda/backend_cuda.h"
 #include "kernels/cuda/library_attention.h"
+#include "kernels/cuda/queue.h"
+#include "kernels/cuda/stream.h"
 #include "kernels/ops/attention.h"
 #include "kernels/ops/elementwise.h"
 #include "tests/kernels/device.h"
@@ -233,6 +235,24 @@ TEST_F(AttentionOfLibrary, IsInOrderWithCallsThatGraphsHoldBack) {
     const std::string work = graphs.context().backend.work_summary();
     EXPECT_TRUE(work.starts_with("graphs: ") && work.find(" in 0 launches") == std::string::npos) << work;
     EXPECT_NE(layers(own), want);
+}
+
+/// A call that graphs hold back until attention is proved, and that fails then: own kernels must not go on as if it had been done.
+TEST_F(AttentionOfLibrary, IsNotBlamedForEarlierCalls) {
+    Device graphs = device(AttentionKernels::Auto, true);
+    Context& ctx = graphs.context();
+    const Shape shape{48, 4, 16}, shared{48, 2, 16};
+    const Segments samples{graphs.tensor({2}, DType::I32, {0, 48}), graphs.tensor({2}, DType::I32, {0, 48}), 48};
+    const Tensor q = graphs.random(shape, DType::BF16, 1), k = graphs.random(shared, DType::BF16, 2);
+    const Tensor o = graphs.filled(shape, DType::BF16, 0), lse = graphs.filled({4, 48}, DType::F32, 0);
+    cuda::Queue& queue = *cuda::queue(ctx.stream);
+    static_cast<void>(queue.enqueue({"earlier call", [](const void*, cuda::NativeStream) { return cuda::Status{719}; }, {}}));
+    try {
+        ops::attention(ctx, {.scale = 0.3}, samples, q, k, k, o, lse);
+        ADD_FAILURE() << "the earlier call is forgotten";
+    } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("earlier call"), std::string::npos) << error.what();
+    }
 }
 
 TEST_F(AttentionOfLibrary, MissingIsAnError) {

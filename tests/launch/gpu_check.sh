@@ -116,6 +116,15 @@ check 3 'has no CUDA part' "$work/libraries"
 grep -qF 'built:  -DTANDEM_CUDA=on: --tests' "$work/out" || complain 'a checkout is not built'
 touch "$bundle/launch/build.fails"
 check 3 'launch/build --tests failed' "$work/libraries"
+mkdir -p "$bundle/build-test/tests/kernels"
+touch "$bundle/build-test/"{CMakeCache.txt,libtandem_cuda.so,tests/kernels/test_cuda}
+printf '#!/usr/bin/env bash\necho "rebuilt: $*"\n[ ! -e "$0.fails" ]\n' >"$work/tools/cmake"
+chmod +x "$work/tools/cmake"
+check 3 'there is no program beside' "$work/libraries"
+grep -qF 'building what has changed' "$work/out" || complain 'what was built before is not brought up to date'
+touch "$work/tools/cmake.fails"
+check 3 'the build in build-test failed' "$work/libraries"
+grep -qF 'rebuilt: --build' "$work/err" || complain 'why a build failed is not shown'
 if [ -z "$(ldconfig -p 2>/dev/null | grep libcuda.so.1)" ] && [ ! -e /usr/local/nvidia/lib64/libcuda.so.1 ]; then
     check 3 'libcuda.so.1 is nowhere' "$work/empty"
     ! grep -qF 'built:' "$work/out" || complain 'a checkout is built without a driver'

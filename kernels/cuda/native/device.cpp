@@ -140,7 +140,7 @@ PluginFacts examine(Examine what) {
             if (what == Examine::FreeMemory) ask_for_free_memory(device, one);
             facts.devices.push_back(std::move(one));
         }
-        describe_attention(facts);
+        describe_attention(facts, what);
     } catch (const Error& error) {
         facts.failure = error.what();
     }

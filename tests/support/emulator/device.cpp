@@ -27,11 +27,11 @@ DeviceFacts describe_device(int /*device*/) {
 std::string built_versions() { return "the emulator"; }
 std::string found_versions() { return "no driver: kernels run on the host"; }
 
-PluginFacts examine(Examine /*what*/) {
+PluginFacts examine(Examine what) {
     PluginFacts facts;
     facts.built_with = built_versions(), facts.found = found_versions();
     facts.devices = {describe_device(0)};
-    describe_attention(facts);
+    describe_attention(facts, what);
     return facts;
 }
 

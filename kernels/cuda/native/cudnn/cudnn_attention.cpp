@@ -1,7 +1,9 @@
 #include <dlfcn.h>
+#include <link.h>
 
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "kernels/base/error.h"
@@ -36,12 +38,25 @@ std::string one_line(const std::string& text) {
 
 std::string version_text(std::size_t version) { return fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100); }
 
+/// Opens one of the libraries that cuDNN is made of, from beside it. cuDNN opens them itself when it is first called, and ends the process
+/// where it does not find one.
+void open_part(const std::string& name) {
+    link_map* of_cudnn = nullptr;
+    if (dlinfo(fe::cudnn_dlhandle, RTLD_DI_LINKMAP, static_cast<void*>(&of_cudnn)) != 0 || of_cudnn == nullptr) return;
+    const auto beside = std::filesystem::path(of_cudnn->l_name).parent_path() / name;
+    for (const std::string& file : {beside.string(), name})
+        if (dlopen(file.c_str(), RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE) != nullptr) return;
+    const char* reason = dlerror();
+    fail(Failure::Configuration, "a part of cuDNN cannot be opened: {}: {}", reason != nullptr ? reason : name, kAdvice);
+}
+
 std::size_t open_cudnn() {
     fe::cudnn_dlhandle = dlopen(kFile, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (fe::cudnn_dlhandle == nullptr) {
         const char* reason = dlerror();
         fail(Failure::Configuration, "cuDNN cannot be opened: {}: {}", reason != nullptr ? reason : kFile, kAdvice);
     }
+    open_part("libcudnn_graph.so.9");
     const std::size_t version = fe::detail::get_backend_version();
     if (version < cudnn::kOldestCudnn) fail(Failure::Configuration, "{} is {}: {}", kFile, version_text(version), kAdvice);
     return version;
@@ -58,6 +73,8 @@ int architecture_of(int device) {
 class CudnnAttention final : public AttentionLibrary {
 public:
     explicit CudnnAttention(int device) : version_(open_cudnn()), architecture_(architecture_of(device)) {
+        for (const char* part : {"ops", "heuristic", "engines_precompiled", "engines_runtime_compiled"})
+            open_part(fmt::format("libcudnn_{}.so.9", part));
         const cudnnStatus_t status = fe::detail::create_handle(&handle_);
         if (status != CUDNN_STATUS_SUCCESS) {
             fail(Failure::Configuration, "{} cannot be started: {}: {}", description(), fe::detail::get_error_string(status), kAdvice);
@@ -104,8 +121,8 @@ public:
                                                             {cudnn::kOOffsets, call.tables.o},
                                                             {cudnn::kLseOffsets, call.tables.lse}};
         if (const std::string wrong = execute(plan, operands, call.workspace); !wrong.empty()) {
-            fail(Failure::Run, "cuda: attention of {} heads over {}, {} wide: {}: {}", plan.heads, plan.kv_heads, plan.head_dim,
-                 description(), one_line(wrong));
+            fail(Failure::Run, "cuda: attention of {} heads over {}, {} wide: {}: {}; device.attention = own does without", plan.heads,
+                 plan.kv_heads, plan.head_dim, description(), one_line(wrong));
         }
     }
 
@@ -136,6 +153,14 @@ FoundAttentionLibrary find_attention_library() {
     }
 }
 
-std::unique_ptr<AttentionLibrary> make_attention_library(int device) { return std::make_unique<CudnnAttention>(device); }
+std::unique_ptr<AttentionLibrary> make_attention_library(int device) {
+    try {
+        return std::make_unique<CudnnAttention>(device);
+    } catch (const Error&) {
+        throw;
+    } catch (const std::exception& error) {  // the frontend's, about a function that is not there
+        fail(Failure::Configuration, "cuDNN cannot be used: {}: {}", one_line(error.what()), kAdvice);
+    }
+}
 
 }  // namespace tandem::cuda
