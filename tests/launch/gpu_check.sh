@@ -23,7 +23,7 @@ stand_in() { # FILE, script on stdin
     chmod +x "$bundle/build/$1"
 }
 check() { # CODE PART-OF-THE-MESSAGE LIBRARIES
-    (cd "$work" && PATH="$work/tools:$PATH" LD_LIBRARY_PATH=$3 CUDA_VISIBLE_DEVICES='' "$bundle/launch/gpu-check" -o "$work/report.md" >"$work/out" 2>"$work/err")
+    (cd "$work" && PATH="$work/tools:$PATH" LD_LIBRARY_PATH=$3 CUDA_VISIBLE_DEVICES='' CMAKE_ARGS='' "$bundle/launch/gpu-check" -o "$work/report.md" >"$work/out" 2>"$work/err")
     local code=$?
     [ "$code" -eq "$1" ] || complain "exit code $code instead of $1, expecting '$2'"
     cat "$work/out" "$work/err" | grep -qF -- "$2" || complain "nothing says '$2'"
