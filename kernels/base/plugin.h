@@ -21,10 +21,9 @@ struct DeviceFacts {
     std::size_t memory = 0;    ///< bytes
     std::size_t free = 0;      ///< bytes, now; 0 where it was not asked for
     int multiprocessors = 0;
-    std::string
-        library_attention;  ///< (Examine::Attention) "cuDNN 9.19.0": whose attention this card is best served by; empty: own kernels
-    bool compiled = false;  ///< machine code for this architecture is in the shared object
-    std::string failure;    ///< why it does not start (Examine::FreeMemory): broken, or another program's alone; else empty
+    std::string library_attention;  ///< "cuDNN 9.19.0": whose attention serves it best (Examine::Attention); empty: own kernels
+    bool compiled = false;          ///< machine code for this architecture is in the shared object
+    std::string failure;            ///< why it does not start (Examine::FreeMemory): broken, or another program's alone; else empty
 };
 
 /// What a shared object was built with and what it finds on this machine.

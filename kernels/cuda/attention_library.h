@@ -41,8 +41,8 @@ struct FoundAttentionLibrary {
 };
 [[nodiscard]] FoundAttentionLibrary find_attention_library();
 
-/// Whether cards of this architecture ("sm_90") are usually better served by the library. Own kernels are written for the tensor cores of
-/// sm_80, whose instructions reach about half of what those of sm_90 do.
+/// Whether cards of this architecture ("sm_90") are usually better served by the library. Own kernels use the tensor cores as
+/// sm_80 has them (mma.sync); on sm_90 such kernels reach about half of what wgmma does (Shah et al., FlashAttention-3, arXiv 2407.08608).
 [[nodiscard]] inline bool prefers_attention_library(std::string_view architecture) { return architecture == "sm_90"; }
 
 /// Says of every card whose attention device.attention = auto means. The library is looked for where a card prefers it, or where free
